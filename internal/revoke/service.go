@@ -1,0 +1,316 @@
+package revoke
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"evict/internal/audit"
+	"evict/internal/directory"
+	"evict/internal/fault"
+	"evict/internal/operator"
+)
+
+// Limits of what an operator types, in characters.
+const (
+	MaxReason = 500
+	MaxTicket = 64
+)
+
+// Users reads one user by object id, with the operator's own token.
+type Users interface {
+	User(ctx context.Context, t operator.TokenSource, idOrUPN string) (directory.User, directory.Answer, error)
+}
+
+// Actor is the operator at work: who they are, their tokens, and how their token cache is sealed for a run.
+type Actor struct {
+	Who    operator.Operator
+	Tokens operator.TokenSource
+	Seal   func(ctx context.Context, ref operator.RunRef) (sealed []byte, expires time.Time, err error)
+}
+
+// Service starts and resumes runs. Its workers outlive the requests that start them; Drain waits for them.
+type Service struct {
+	store  Store
+	users  Users
+	graph  Graph
+	engine *Engine
+	cloud  string
+	tenant string
+	owner  string
+	now    func() time.Time
+	newID  func() string
+	log    *slog.Logger
+
+	work    context.Context // ends when the process gives up on its workers
+	workers sync.WaitGroup
+}
+
+// Options are what a Service is made of. All fields are needed.
+type Options struct {
+	Store  Store
+	Users  Users
+	Graph  Graph
+	Tokens Tokens
+	Cloud  string
+	Tenant string // GUID
+	Owner  string // names this process in leases; unique among replicas
+	Now    func() time.Time
+	NewID  func() string // UUIDv7
+	Sleep  func(ctx context.Context, d time.Duration) error
+	Logger *slog.Logger
+}
+
+// NewService returns a service whose workers stop when ctx ends.
+func NewService(ctx context.Context, o Options) *Service {
+	return &Service{
+		store: o.Store, users: o.Users, graph: o.Graph, cloud: o.Cloud, tenant: o.Tenant, owner: o.Owner,
+		now: o.Now, newID: o.NewID, log: o.Logger, work: ctx,
+		engine: NewEngine(EngineOptions{
+			Store: o.Store, Graph: o.Graph, Tokens: o.Tokens, Owner: o.Owner,
+			Now: o.Now, NewID: o.NewID, Sleep: o.Sleep, Logger: o.Logger,
+		}),
+	}
+}
+
+// Request asks to revoke the sessions of one user.
+type Request struct {
+	Target          string // object id; ignored when Self
+	Self            bool   // the operator's own account, through /me
+	Reason          string
+	Ticket          string
+	IncludeExternal bool // insisted on an external account: the outcome will be "not covered"
+}
+
+// NotRecordedError says that the intent could not be written to the ledger, so nothing was called (rule 1).
+type NotRecordedError struct {
+	Target Target
+	Err    error
+}
+
+// Error says so, with the store's cause.
+func (e *NotRecordedError) Error() string {
+	return fmt.Sprintf("the intent to revoke %s was not recorded: %v", e.Target.OID, e.Err)
+}
+
+// Unwrap returns the store's error.
+func (e *NotRecordedError) Unwrap() error { return e.Err }
+
+// RevokeOne freezes a plan of one target, records it with its run and the intent of the first attempt in one
+// transaction, and starts the work. It returns when that is recorded; done is closed when the run has ended, paused,
+// or will wait for a while.
+//
+// Errors: fault.Invalid with the field at fault, fault.NotFound, *operator.ReauthError, *directory.CallError, and
+// *NotRecordedError; in none of these cases was a revocation called.
+func (s *Service) RevokeOne(ctx context.Context, a Actor, req Request) (id RunID, done <-chan struct{}, err error) {
+	if req, err = req.clean(); err != nil {
+		return "", nil, err
+	}
+	if req.Self {
+		req.Target = a.Who.OID
+	}
+	user, _, err := s.users.User(ctx, a.Tokens, req.Target)
+	if err != nil {
+		return "", nil, notFound(err)
+	}
+	target := targetOf(user, a.Who)
+	if target.Has(FlagExternal) && !req.IncludeExternal {
+		return "", nil, fault.Field("external", "This account signs in elsewhere: revoking here leaves its home tenant's session alive. Tick the box to call Microsoft all the same.")
+	}
+	launch, err := s.launch(ctx, a, req, target)
+	if err != nil {
+		return "", nil, err
+	}
+	fence, err := s.record(ctx, launch)
+	if err != nil {
+		return "", nil, &NotRecordedError{Target: target, Err: err}
+	}
+	done = s.start(func() { s.engine.Launched(s.work, fence, launch.Targets, a.Tokens) })
+	return launch.Run.ID, done, nil
+}
+
+// record commits the launch. A commit whose answer was lost may have happened: then the run is there, and is ours.
+func (s *Service) record(ctx context.Context, l Launch) (Fence, error) {
+	fence, err := s.store.Launch(ctx, l)
+	if err == nil {
+		return fence, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if _, _, lookErr := s.store.Run(ctx, l.Run.ID); lookErr != nil {
+		return Fence{}, err
+	}
+	s.log.Warn("the launch was recorded although its commit failed", "run", string(l.Run.ID), "error", err)
+	return Fence{Run: l.Run.ID, Owner: s.owner, Epoch: 1}, nil
+}
+
+// clean trims what was typed and says what is wrong with it, one field at a time.
+func (r Request) clean() (Request, error) {
+	r.Reason, r.Ticket = strings.TrimSpace(r.Reason), strings.TrimSpace(r.Ticket)
+	switch {
+	case r.Reason == "":
+		return r, fault.Field("reason", "Say why: the reason stands in the audit trail.")
+	case utf8.RuneCountInString(r.Reason) > MaxReason:
+		return r, fault.Field("reason", fmt.Sprintf("At most %d characters; this has %d.", MaxReason, utf8.RuneCountInString(r.Reason)))
+	case utf8.RuneCountInString(r.Ticket) > MaxTicket:
+		return r, fault.Field("ticket", fmt.Sprintf("At most %d characters; this has %d.", MaxTicket, utf8.RuneCountInString(r.Ticket)))
+	default:
+		return r, nil
+	}
+}
+
+// notFound turns Graph's 404 about the target into a fault.
+func notFound(err error) error {
+	if call, ok := errors.AsType[*directory.CallError](err); ok && call.Status == 404 {
+		return fault.Wrap(fault.NotFound, "There is no such user in the directory any more.", err)
+	}
+	return err
+}
+
+// targetOf is the one target of a single-user plan, with the flags that Graph's answer supports.
+func targetOf(u directory.User, who operator.Operator) Target {
+	t := Target{Pos: 0, OID: u.ID, UPN: u.UPN, Name: u.Name, Reasons: []string{"chosen by the operator"}, Before: u.SessionsFrom}
+	flag := func(is directory.Tri, f Flag) {
+		switch is {
+		case directory.Yes:
+			t.Flags = append(t.Flags, f)
+		case directory.Unknown:
+			t.Flags = append(t.Flags, f+"?")
+		case directory.No:
+		}
+	}
+	if u.External() {
+		t.Flags = append(t.Flags, FlagExternal)
+	}
+	flag(not(u.Enabled), FlagDisabled)
+	flag(u.Synced, FlagSynced)
+	flag(u.Restricted, FlagRestricted)
+	flag(u.Agent, FlagAgent)
+	if u.ID == who.OID {
+		t.Flags = append(t.Flags, FlagSelf)
+	}
+	return t
+}
+
+func not(t directory.Tri) directory.Tri {
+	switch t {
+	case directory.Yes:
+		return directory.No
+	case directory.No:
+		return directory.Yes
+	default:
+		return directory.Unknown
+	}
+}
+
+// launch builds the plan, the run, the intent of its first attempt, and the events that tell of them.
+func (s *Service) launch(ctx context.Context, a Actor, req Request, target Target) (Launch, error) {
+	now := s.now()
+	who := Person{OID: a.Who.OID, TID: a.Who.TID, UPN: a.Who.UPN, Name: a.Who.Name}
+	plan := Plan{
+		ID: PlanID(s.newID()), Cloud: s.cloud, Tenant: s.tenant, Creator: who,
+		Scope: Scope{Users: []string{target.OID}, Self: req.Self}, Options: PlanOptions{IncludeExternal: req.IncludeExternal},
+		Reason: req.Reason, Ticket: req.Ticket, CreatedAt: now, ExpiresAt: now.Add(PlanLife), Targets: []Target{target},
+	}.Freeze()
+	run := Run{
+		ID: RunID(s.newID()), Plan: plan.ID, Digest: plan.Digest, Cloud: s.cloud, Tenant: s.tenant, State: RunRunning,
+		Operator: who, Address: a.Who.Address, Roles: a.Who.Roles.Strings(), Reason: req.Reason, Ticket: req.Ticket,
+		Self: req.Self, Total: 1, CreatedAt: now, DueAt: now,
+	}
+	sealed, expires, err := a.Seal(ctx, run.Ref())
+	if err != nil {
+		return Launch{}, err
+	}
+	first := RunTarget{Target: target, Run: run.ID, State: Pending, UpdatedAt: now}.intend(now, s.graph.Offset(), s.newID())
+	created := run.event(audit.PlanCreated, s.newID(), now)
+	created.Run = ""
+	created.Detail = map[string]string{"digest": plan.Digest, "targets": "1", "expires": audit.FormatTime(plan.ExpiresAt)}
+	started := run.event(audit.RunStarted, s.newID(), now)
+	started.Outcome = string(RunRunning)
+	return Launch{
+		Plan: plan, Run: run, Targets: []RunTarget{first}, Token: sealed, TokenExpires: expires,
+		Owner: s.owner, Now: now, Lease: leaseTime,
+		Events: []audit.Event{created, started, run.targetEvent(audit.TargetAttempted, first, s.newID(), now)},
+	}, nil
+}
+
+// Resume sets a run that waits for its operator's sign-in going again. Only the same person in the same tenant may.
+func (s *Service) Resume(ctx context.Context, a Actor, id RunID) (done <-chan struct{}, err error) {
+	run, _, err := s.store.Run(ctx, id)
+	if errors.Is(err, ErrNotFound) || err == nil && (run.Operator.OID != a.Who.OID || run.Operator.TID != a.Who.TID) {
+		return nil, fault.New(fault.NotFound, "There is no such run of yours.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if run.State != RunPaused {
+		return nil, fault.New(fault.Conflict, "This run is not paused.")
+	}
+	if _, err := a.Tokens.Token(ctx); err != nil {
+		return nil, err
+	}
+	sealed, expires, err := a.Seal(ctx, run.Ref())
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	run.Address, run.Roles = a.Who.Address, a.Who.Roles.Strings()
+	e := run.event(audit.RunResumed, s.newID(), now)
+	e.Outcome = string(RunRunning)
+	if err := s.store.Resume(ctx, id, sealed, expires, now, []audit.Event{e}); err != nil {
+		return nil, err
+	}
+	return s.take(ctx, id, a.Tokens)
+}
+
+// take claims a run and works it with the token source at hand. When another worker was faster, done is closed already.
+func (s *Service) take(ctx context.Context, id RunID, src operator.TokenSource) (<-chan struct{}, error) {
+	fence, ok, err := s.store.Claim(ctx, id, s.owner, s.now(), leaseTime)
+	if err != nil || !ok {
+		closed := make(chan struct{})
+		close(closed)
+		return closed, err
+	}
+	return s.start(func() { s.engine.Work(s.work, fence, src) }), nil
+}
+
+// ConfirmOwn settles, at a person's next sign-in, the runs by which they signed themselves out everywhere (rule 7):
+// the calls were accepted, and only a new token of theirs can read back. Nothing is called again.
+func (s *Service) ConfirmOwn(ctx context.Context, a Actor) error {
+	runs, err := s.store.Runs(ctx, RunQuery{Operator: a.Who.OID, Self: true, Paused: PauseNeedSignIn, Limit: 10})
+	if err != nil {
+		return fmt.Errorf("listing one's own runs: %w", err)
+	}
+	for _, r := range runs {
+		if r.First.State != Accepted {
+			continue
+		}
+		if _, err := s.Resume(ctx, a, r.ID); err != nil {
+			return fmt.Errorf("resuming run %s: %w", r.ID, err)
+		}
+	}
+	return nil
+}
+
+// Sweep takes up what is due and held by nobody.
+func (s *Service) Sweep(ctx context.Context) error {
+	return s.engine.Sweep(ctx, func(work func()) { s.start(work) })
+}
+
+// start runs work in a goroutine that Drain waits for.
+func (s *Service) start(work func()) <-chan struct{} {
+	done := make(chan struct{})
+	s.workers.Go(func() {
+		defer close(done)
+		work()
+	})
+	return done
+}
+
+// Drain waits until every worker has stopped; end the context of NewService first, or they go on to their natural end.
+func (s *Service) Drain() { s.workers.Wait() }
