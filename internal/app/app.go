@@ -1,0 +1,273 @@
+// Package app is the only place where the parts are wired. The program and the browser tests both start it.
+//
+// Invariants: nothing is served before the database is bound to this cloud and tenant; shutting down stops accepting,
+// drains, gives the runs back, waits for calls in flight, and closes the database last.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/google/uuid"
+
+	"evict/internal/audit"
+	"evict/internal/auth"
+	"evict/internal/config"
+	"evict/internal/directory"
+	"evict/internal/graph"
+	"evict/internal/operator"
+	"evict/internal/revoke"
+	"evict/internal/store"
+	"evict/internal/web"
+)
+
+// Options are what a program or a test may set beside the configuration.
+type Options struct {
+	Logger   *slog.Logger
+	Now      func() time.Time // nil: time.Now
+	Cloud    *auth.Cloud      // the simulator of this process; nil: as configured
+	Accounts []web.Account    // whom to sign in as, shown in a rehearsal
+	// StoreHook makes the store fail in tests; see store.Options.
+	StoreHook func(point string) error
+}
+
+// App is the whole console as one value.
+type App struct {
+	cfg    config.Config
+	log    *slog.Logger
+	now    func() time.Time
+	db     *store.DB
+	auth   *auth.Service
+	graph  *graph.Client
+	revoke *revoke.Service
+	server *http.Server
+	tenant atomic.Pointer[string] // display name, once somebody's token could read it
+	cancel context.CancelFunc     // gives up on the workers
+}
+
+// New opens the database, migrates it when it is SQLite, binds it to cloud and tenant, and wires the parts.
+// It does not use the network but for the database.
+func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	a = &App{cfg: cfg, log: o.Logger, now: o.Now}
+	if a.db, err = openStore(ctx, cfg, o); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.db.Close())
+		}
+	}()
+	cloud, err := cloudOf(cfg, o.Cloud)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.bind(ctx, cloud.Name); err != nil {
+		return nil, err
+	}
+	if err := a.wire(cloud, o); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func openStore(ctx context.Context, cfg config.Config, o Options) (*store.DB, error) {
+	so := StoreOptions(cfg, o.Logger)
+	so.Now, so.Hook = o.Now, o.StoreHook
+	if so.DatabaseURL == "" {
+		if _, _, err := store.Migrate(ctx, so); err != nil {
+			return nil, fmt.Errorf("migrating the database: %w", err)
+		}
+	}
+	db, err := store.Open(ctx, so)
+	if err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	return db, nil
+}
+
+// StoreOptions says which database the configuration means.
+func StoreOptions(cfg config.Config, log *slog.Logger) store.Options {
+	return store.Options{DatabaseURL: cfg.DatabaseURL.Reveal(), DataDir: cfg.DataDir, Logger: log}
+}
+
+// bind makes the first event of a new database, and refuses a database of another cloud or tenant.
+func (a *App) bind(ctx context.Context, cloud string) error {
+	tenant := strings.ToLower(a.cfg.TenantID)
+	return a.db.Ledger().Bind(ctx, cloud, tenant, audit.Event{
+		ID: newID(), Time: audit.FormatTime(a.now()), Kind: audit.LedgerOpened, Cloud: cloud, Tenant: tenant,
+	})
+}
+
+func (a *App) wire(cloud auth.Cloud, o Options) error {
+	keys, err := auth.ParseSealKeys([]byte(a.cfg.SealKeys.Reveal()))
+	if err != nil {
+		return fmt.Errorf("EVICT_SEAL_KEYS: %w", err)
+	}
+	credential, err := credentialOf(a.cfg)
+	if err != nil {
+		return err
+	}
+	a.auth, err = auth.New(auth.Options{
+		Cloud: cloud, TenantID: a.cfg.TenantID, ClientID: a.cfg.ClientID, Credential: credential,
+		RedirectURL: a.cfg.RedirectURL(), Keys: keys, Store: a.db.Sessions(), Now: a.now, NewID: newID, Logger: a.log,
+		PostLogoutURL: strings.TrimRight(a.cfg.BaseURL, "/") + "/signin?ended=signedout",
+		Address:       func(r *http.Request) string { return middleware.GetClientIP(r.Context()) },
+		Match:         func(method, path string) bool { return method == http.MethodGet && web.ReturnPath(path) },
+	})
+	if err != nil {
+		return fmt.Errorf("preparing sign-in: %w", err)
+	}
+	a.graph, err = graph.New(graph.Options{
+		BaseURL: cloud.GraphBase, HTTP: graphHTTP(cloud), Now: a.now, UserAgent: "Evict/" + Version(), Logger: a.log,
+	})
+	if err != nil {
+		return fmt.Errorf("preparing Microsoft Graph: %w", err)
+	}
+	work, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
+	a.revoke = revoke.NewService(work, revoke.Options{
+		Store: a.db.Revoke(), Users: a.graph, Graph: a.graph, Tokens: a.auth, Cloud: cloud.Name,
+		Tenant: strings.ToLower(a.cfg.TenantID), Owner: owner(), Now: a.now, NewID: newID, Sleep: sleep, Logger: a.log,
+	})
+	return a.serveWeb(cloud, o)
+}
+
+func (a *App) serveWeb(cloud auth.Cloud, o Options) error {
+	var proxies []string
+	for _, p := range a.cfg.TrustedProxies {
+		proxies = append(proxies, p.String())
+	}
+	handler, err := web.New(web.Options{
+		Auth: a.auth, Directory: directory.NewService(directory.Options{Graph: a.graph, Now: a.now}), Users: a.graph, Revoke: a.revoke,
+		Runs: a.db.Revoke(), Ledger: a.db.Ledger(), Ready: a.db.Ping,
+		Cloud: cloud.Name, Tenant: strings.ToLower(a.cfg.TenantID), TenantName: a.tenantName, AppName: "Evict", GraphBase: cloud.GraphBase,
+		Rehearsal: cloud.Simulated(), Accounts: o.Accounts, Secure: strings.HasPrefix(a.cfg.BaseURL, "https:"),
+		TrustedProxies: proxies, SignedIn: a.learnTenant, Now: a.now, NewID: newID, Logger: a.log,
+	})
+	if err != nil {
+		return fmt.Errorf("preparing the pages: %w", err)
+	}
+	a.server = &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+		WriteTimeout: 40 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}
+	return nil
+}
+
+// Handler is the console over HTTP, for tests that bring their own listener.
+func (a *App) Handler() http.Handler { return a.server.Handler }
+
+// Serve accepts connections on l and works runs until ctx ends, then shuts down in order.
+func (a *App) Serve(ctx context.Context, l net.Listener) error {
+	served := make(chan error, 1)
+	go func() { served <- a.server.Serve(l) }()
+	swept := make(chan struct{})
+	sweeping, stopSweep := context.WithCancel(ctx)
+	defer stopSweep()
+	go func() { defer close(swept); a.sweep(sweeping) }()
+	select {
+	case err := <-served:
+		stopSweep()
+		<-swept
+		return errors.Join(fmt.Errorf("serving: %w", err), a.Close())
+	case <-ctx.Done():
+	}
+	a.log.Info("shutting down")
+	down, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := a.server.Shutdown(down)
+	<-swept
+	return errors.Join(err, a.Close())
+}
+
+// drainFor is how long a shutdown waits for calls to Microsoft that are under way.
+const drainFor = 20 * time.Second
+
+// Close gives the runs back, waits for calls in flight, and closes the database. Serve calls it.
+func (a *App) Close() error {
+	giveUp := time.AfterFunc(drainFor, a.cancel)
+	a.revoke.Drain()
+	giveUp.Stop()
+	a.cancel()
+	return a.db.Close()
+}
+
+// sweep takes up due runs each second and clears what has expired each minute.
+func (a *App) sweep(ctx context.Context) {
+	second, minute := time.NewTicker(time.Second), time.NewTicker(time.Minute)
+	defer second.Stop()
+	defer minute.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-second.C:
+			err = a.revoke.Sweep(ctx)
+		case <-minute.C:
+			err = a.auth.Sweep(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			a.log.Error("sweeping", "error", err)
+		}
+	}
+}
+
+func (a *App) tenantName() string {
+	if name := a.tenant.Load(); name != nil {
+		return *name
+	}
+	return a.cfg.TenantID
+}
+
+// learnTenant reads the tenant's display name with the token of somebody who just signed in. Pages show the id until then.
+func (a *App) learnTenant(ctx context.Context, t operator.TokenSource) {
+	if a.tenant.Load() != nil {
+		return
+	}
+	_, name, err := a.graph.Organization(ctx, t)
+	if err != nil || name == "" {
+		a.log.Warn("reading the tenant's name", "error", err)
+		return
+	}
+	a.tenant.Store(&name)
+}
+
+// owner names this process in leases.
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	var b [4]byte
+	rand.Read(b[:]) // never fails
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), hex.EncodeToString(b[:]))
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

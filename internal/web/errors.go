@@ -1,0 +1,212 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"evict/internal/auth"
+	"evict/internal/directory"
+	"evict/internal/fault"
+	"evict/internal/operator"
+	"evict/web/templates"
+)
+
+// errNoRole: signed in, but without a console role.
+var errNoRole = fault.New(fault.Forbidden, "No console role.")
+
+var statusOf = map[fault.Kind]int{
+	fault.Internal:        http.StatusInternalServerError,
+	fault.Invalid:         http.StatusUnprocessableEntity,
+	fault.Unauthenticated: http.StatusUnauthorized,
+	fault.Forbidden:       http.StatusForbidden,
+	fault.NotFound:        http.StatusNotFound,
+	fault.Conflict:        http.StatusConflict,
+	fault.Throttled:       http.StatusTooManyRequests,
+	fault.Unavailable:     http.StatusServiceUnavailable,
+}
+
+// fail turns an error into its answer: the one place where kinds become statuses and words.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	kind, e := classify(err)
+	v := at(r)
+	level := slog.LevelInfo
+	if kind == fault.Internal || kind == fault.Unavailable {
+		level = slog.LevelError
+	}
+	s.Logger.LogAttrs(context.WithoutCancel(r.Context()), level, "answered with an error",
+		slog.String("request_id", v.requestID), slog.Int("status", statusOf[kind]), slog.Any("error", err))
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfter.Seconds())+1))
+	}
+	switch {
+	case errors.Is(err, errNoRole):
+		http.Redirect(w, r, "/no-role", http.StatusSeeOther)
+		return
+	case kind == fault.Unauthenticated && r.Method == http.MethodGet && !isFragment(r):
+		http.Redirect(w, r, signInAddress(r.URL.RequestURI(), err), http.StatusSeeOther)
+		return
+	}
+	page := s.errorPage(w, r, kind, e, err)
+	if renderErr := render(w, r, statusOf[kind], templates.Error(page)); renderErr != nil {
+		s.Logger.Error("rendering an error page", "request_id", v.requestID, "error", renderErr)
+		http.Error(w, "internal error "+v.requestID, http.StatusInternalServerError)
+	}
+}
+
+// classify finds the kind of an error and the words in it.
+func classify(err error) (fault.Kind, *fault.Error) {
+	if reauth, ok := errors.AsType[*operator.ReauthError](err); ok {
+		return fault.Unauthenticated, &fault.Error{Kind: fault.Unauthenticated, Err: reauth}
+	}
+	if e, ok := errors.AsType[*fault.Error](err); ok {
+		return e.Kind, e
+	}
+	if call, ok := errors.AsType[*directory.CallError](err); ok {
+		return classifyCall(call)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.Unavailable, fault.New(fault.Unavailable, "This took too long and was given up.")
+	}
+	return fault.Internal, &fault.Error{}
+}
+
+// classifyCall: what Graph refused or failed to do while a page was being made.
+func classifyCall(c *directory.CallError) (fault.Kind, *fault.Error) {
+	e := &fault.Error{Err: c, RetryAfter: c.RetryAfter}
+	switch {
+	case c.Status == http.StatusNotFound:
+		e.Kind = fault.NotFound
+	case c.Status == http.StatusForbidden:
+		e.Kind, e.Message = fault.Forbidden, "Microsoft Graph does not let you read this: "+c.Message
+		e.Fix = "Your directory role or the app's consent does not cover it. Graph's request id: " + c.RequestID
+	case c.Status == http.StatusTooManyRequests:
+		e.Kind, e.Message = fault.Throttled, "Microsoft Graph asked us to wait."
+	case c.Status == 0:
+		e.Kind, e.Message = fault.Unavailable, "Microsoft Graph could not be reached."
+	default:
+		e.Kind = fault.Unavailable
+		e.Message = "Microsoft Graph answered " + strconv.Itoa(c.Status) + " (request id " + c.RequestID + ")."
+	}
+	return e.Kind, e
+}
+
+// errorPage chooses the page. A form that was being sent is answered with what was typed, so that nothing is lost.
+func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, kind fault.Kind, e *fault.Error, err error) templates.ErrorPage {
+	p, id := s.frame(r, ""), at(r).requestID
+	if reauth, ok := errors.AsType[*operator.ReauthError](err); ok {
+		return s.reauthPage(w, r, p, reauth)
+	}
+	switch kind {
+	case fault.Unauthenticated:
+		return templates.SessionExpiredError(p, id, "/auth/signin?return="+url.QueryEscape(backTo(r)), typed(r))
+	case fault.NotFound:
+		page := templates.NotFoundError(p, id)
+		page.Why = e.Message
+		return page
+	case fault.Forbidden:
+		page := templates.ForbiddenError(p, id, "")
+		page.Why, page.WhatToDo = orElse(e.Message, page.Why), orElse(e.Fix, page.WhatToDo)
+		return page
+	case fault.Throttled:
+		page := templates.ThrottledError(p, id, wait(e.RetryAfter), backTo(r))
+		page.Why, page.Typed = orElse(e.Message, page.Why), typed(r)
+		return page
+	case fault.Internal:
+		page := templates.InternalError(p, id)
+		page.Typed = typed(r)
+		return page
+	default:
+		page := templates.UnavailableError(p, id, e.Message, backTo(r))
+		page.WhatToDo, page.Typed = orElse(e.Fix, page.WhatToDo), typed(r)
+		return page
+	}
+}
+
+// reauthPage sends the operator through sign-in and back. Nothing is replayed: they press the button again.
+func (s *Server) reauthPage(w http.ResponseWriter, r *http.Request, p templates.Page, reauth *operator.ReauthError) templates.ErrorPage {
+	v := at(r)
+	s.keepDraft(r)
+	href, err := s.Auth.Begin(w, r, auth.BeginOptions{
+		ReturnTo: backTo(r), Claims: reauth.Claims, Scopes: reauth.Scopes, LoginHint: v.who.UPN,
+	})
+	if err != nil {
+		s.Logger.Error("beginning a sign-in", "request_id", v.requestID, "error", err)
+		href = "/auth/signin?return=" + url.QueryEscape(backTo(r))
+	}
+	if reauth.Claims != "" || len(reauth.Scopes) > 0 {
+		return templates.ClaimsChallengeError(p, v.requestID, href, false)
+	}
+	page := templates.ReauthRequiredError(p, v.requestID, href, typed(r))
+	if reauth.Code != "" {
+		page.Why += " Microsoft says " + reauth.Code + "."
+	}
+	return page
+}
+
+// unrouted answers an address that is no page of ours.
+func (s *Server) unrouted(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := render(w, r, status, templates.Error(templates.NotFoundError(s.frame(r, ""), at(r).requestID))); err != nil {
+			http.Error(w, "not found", status)
+		}
+	}
+}
+
+// backTo is the page to which a person returns after a detour: this one, or the form from which they posted.
+func backTo(r *http.Request) string {
+	if r.Method == http.MethodGet && ReturnPath(r.URL.Path) {
+		return r.URL.RequestURI()
+	}
+	for _, suffix := range []string{"/revoke", "/resume"} {
+		if p := trimSuffix(r.URL.Path, suffix); ReturnPath(p) {
+			return p
+		}
+	}
+	if ReturnPath(r.URL.Path) {
+		return r.URL.Path
+	}
+	return "/"
+}
+
+// typed is what the person wrote into a form that could not be taken, as text to copy.
+func typed(r *http.Request) []templates.Command {
+	if r.Method != http.MethodPost {
+		return nil
+	}
+	var out []templates.Command
+	for _, f := range []struct{ field, label string }{
+		{templates.FieldWho, "Who"}, {templates.FieldHow, "How"}, {templates.FieldReason, "Reason"}, {templates.FieldTicket, "Ticket"},
+	} {
+		if text := r.PostFormValue(f.field); text != "" {
+			out = append(out, templates.Command{Label: f.label, Text: text})
+		}
+	}
+	return out
+}
+
+// signInAddress is the sign-in page for somebody who asked for a page without a session. It says why there is none.
+func signInAddress(returnTo string, err error) string {
+	q := url.Values{"return": {returnTo}}
+	if why := auth.ReasonOf(err); why == auth.ReasonIdle || why == auth.ReasonAbsolute {
+		q.Set("ended", string(why))
+	}
+	return "/signin?" + q.Encode()
+}
+
+func orElse(s, otherwise string) string {
+	if s != "" {
+		return s
+	}
+	return otherwise
+}
+
+func trimSuffix(s, suffix string) string {
+	if len(s) > len(suffix) && s[len(s)-len(suffix):] == suffix {
+		return s[:len(s)-len(suffix)]
+	}
+	return s
+}

@@ -1,0 +1,106 @@
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"evict/internal/directory"
+	"evict/internal/operator"
+	"evict/internal/revoke"
+	"evict/web/templates"
+)
+
+const recentRuns = 8
+
+func (s *Server) showHome(w http.ResponseWriter, r *http.Request) error {
+	v := at(r)
+	page := templates.HomePage{Page: s.frame(r, "Home"), RunsHref: "/runs", ShowRoles: v.who.Acts()}
+	q := revoke.RunQuery{Limit: recentRuns}
+	if !seesAll(v.who) {
+		q.Operator = v.who.OID
+	}
+	runs, err := s.Runs.Runs(r.Context(), q)
+	if err != nil {
+		s.Logger.Error("reading the recent runs", "request_id", v.requestID, "error", err)
+		page.RunsUnread = "The database does not answer."
+	}
+	page.Runs = runRows(runs, s.Now())
+	page.Needs = s.needs(r)
+	if page.ShowRoles {
+		me, err := s.Directory.Me(r.Context(), v.session.Tokens(), v.who)
+		page.Roles, page.RolesUnread = myRoles(me, err, s.Now())
+		if err != nil {
+			s.Logger.Warn("reading one's own roles", "request_id", v.requestID, "error", err)
+		}
+	}
+	return render(w, r, http.StatusOK, templates.Home(page))
+}
+
+// needs lists what waits for this operator: their runs that stand still, and those that ended without proof.
+func (s *Server) needs(r *http.Request) []templates.Need {
+	who := at(r).who
+	runs, err := s.Runs.Runs(r.Context(), revoke.RunQuery{Operator: who.OID, Limit: 50})
+	if err != nil {
+		return nil // the list of runs beside it says that the database does not answer
+	}
+	return newNeeds(runs, s.Now())
+}
+
+// needFor is how long an outcome that calls for a second look stays on the home page.
+const needFor = 24 * time.Hour
+
+func newNeeds(runs []revoke.RunSummary, now time.Time) []templates.Need {
+	var out []templates.Need
+	looked := map[string]bool{} // a newer run of the same person stands for the older ones
+	for _, run := range runs {
+		t := run.First
+		n := templates.Need{
+			Title: orElse(t.Name, t.UPN), Time: showTime(run.CreatedAt, now),
+			Action: templates.Link{Label: "Open the run", Href: "/runs/" + string(run.ID)},
+		}
+		recent := now.Sub(run.CreatedAt) < needFor && !looked[t.OID]
+		looked[t.OID] = true
+		switch {
+		case run.State == revoke.RunPaused:
+			n.Tag = templates.Tag{Label: string(run.Pause), Tone: templates.ToneWarn}
+			n.Text = "This run waits for you: sign in again and resume it."
+		case recent && (t.State == revoke.Unconfirmed || t.State == revoke.Failed || t.State == revoke.Refused):
+			n.Tag = templates.Tag{Label: string(t.State), Tone: templates.ToneWarn}
+			n.Text = "The sessions may live on. " + t.Message
+		default:
+			continue
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// myRoles is the panel of one's own directory roles and what they allow; unread says why something is missing.
+func myRoles(me directory.Me, err error, now time.Time) (roles []templates.MyRole, unread string) {
+	if err != nil {
+		return nil, "Your directory roles could not be read from Microsoft Graph."
+	}
+	for _, a := range me.Allows {
+		roles = append(roles, templates.MyRole{
+			Name: a.Holding.Role.Name, State: holdingState(a.Holding), Active: a.Holding.How == directory.Active,
+			Scope: orElse(scopeWords(a.Holding.Scope, a.Holding.ScopeName), "tenant"), Since: showTime(a.Holding.Since, now),
+			Allows: a.Sentence,
+		})
+	}
+	return roles, showUnread(me.Unread)
+}
+
+func (s *Server) showComponents(w http.ResponseWriter, r *http.Request) error {
+	return render(w, r, http.StatusOK, templates.Components(templates.ComponentsPage{Page: s.frame(r, "Components")}))
+}
+
+// consoleRoles lists the operator's console roles with what each allows.
+func consoleRoles(who operator.Operator) []templates.ConsoleRole {
+	var out []templates.ConsoleRole
+	for _, c := range templates.ConsoleRoles() {
+		if who.Roles.Has(operator.Role(c.Name)) {
+			out = append(out, c)
+		}
+	}
+	return out
+}

@@ -1,0 +1,67 @@
+package web
+
+import (
+	"net/http"
+
+	"evict/internal/revoke"
+	"evict/web/templates"
+)
+
+func (s *Server) showMe(w http.ResponseWriter, r *http.Request) error {
+	page := s.mePage(r)
+	s.restoreDraft(r, page.Form)
+	return render(w, r, http.StatusOK, templates.Me(page))
+}
+
+// revokeMe signs the operator out everywhere, this console included. Only their next sign-in can confirm it (rule 7).
+func (s *Server) revokeMe(w http.ResponseWriter, r *http.Request) error {
+	req := revoke.Request{
+		Self: true, Reason: r.PostFormValue(templates.FieldReason), Ticket: r.PostFormValue(templates.FieldTicket),
+		IncludeExternal: true, // one's own account: nothing is gained by insisting
+	}
+	a := s.actor(r)
+	// Those who do not act hold no Graph tokens; for this one thing they are asked for consent and come back.
+	a.Tokens = at(r).session.Tokens("User.Read.All", "User.RevokeSessions.All")
+	id, done, err := s.Revoke.RevokeOne(r.Context(), a, req)
+	if showsInForm(err) {
+		page := s.mePage(r)
+		page.Form, page.Fault = filled(*page.Form, req, err), s.unrecorded(r, err)
+		return render(w, r, formStatus(err), templates.Me(page))
+	}
+	if err != nil {
+		return err
+	}
+	waitFor(r.Context(), done)
+	if _, err := s.Auth.Load(r, false); err == nil { // refused, or still under way: the session lives
+		http.Redirect(w, r, "/runs/"+string(id), http.StatusSeeOther)
+		return nil
+	}
+	s.Auth.ClearCookie(w)
+	http.Redirect(w, r, "/signin?ended=everywhere&return=/runs/"+string(id), http.StatusSeeOther)
+	return nil
+}
+
+func (s *Server) mePage(r *http.Request) templates.MePage {
+	v := at(r)
+	now := s.Now()
+	page := templates.MePage{
+		Page: s.frame(r, "My sessions"), ConsoleRoles: consoleRoles(v.who), ShowRoles: v.who.Acts(), SignOutAction: "/auth/signout",
+		Identity: []templates.Fact{
+			{Label: "Name", Value: templates.Value{Text: v.who.Name}},
+			{Label: "Sign-in name", Value: templates.Value{Text: v.who.UPN}},
+			{Label: "Object id", Value: templates.Value{Text: v.who.OID, Mono: true, Copy: true}},
+			{Label: "Tenant", Value: templates.Value{Text: v.who.TID, Mono: true}},
+			{Label: "Address", Value: templates.Value{Text: v.who.Address, Mono: true}},
+		},
+		Session: []templates.Fact{
+			{Label: "Signed in", Value: templates.Value{Time: showTime(v.session.SignedInAt(), now)}},
+			{Label: "Ends", Value: templates.Value{Time: showTime(v.session.ExpiresAt(), now), Detail: "or after 30 minutes without use"}},
+		},
+		Form: &templates.RevokeForm{Action: "/me/revoke"},
+	}
+	if page.ShowRoles {
+		me, err := s.Directory.Me(r.Context(), v.session.Tokens(), v.who)
+		page.Roles, page.RolesUnread = myRoles(me, err, now)
+	}
+	return page
+}

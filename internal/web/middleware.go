@@ -1,0 +1,182 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"evict/internal/auth"
+	"evict/internal/fault"
+	"evict/internal/operator"
+)
+
+// visit is what one request carries through the handlers.
+type visit struct {
+	requestID string
+	nonce     string // of this answer's Content-Security-Policy
+	session   *auth.Session
+	who       operator.Operator
+}
+
+type visitKey struct{}
+
+// at returns the request's visit. Every request has one: identify is the first middleware.
+func at(r *http.Request) *visit {
+	v, _ := r.Context().Value(visitKey{}).(*visit)
+	if v == nil {
+		return &visit{}
+	}
+	return v
+}
+
+// identify gives the request its id and its nonce.
+func (s *Server) identify(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := &visit{requestID: s.NewID(), nonce: newNonce()}
+		w.Header().Set("X-Request-Id", v.requestID)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+	})
+}
+
+func newNonce() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// accessLog writes one line a request: the route's pattern, never the address with its ids and query.
+func (s *Server) accessLog(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := s.Now()
+		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		next.ServeHTTP(ww, r)
+		s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
+			slog.String("method", r.Method), slog.String("route", chi.RouteContext(r.Context()).RoutePattern()),
+			slog.Int("status", ww.Status()), slog.Int("bytes", ww.BytesWritten()),
+			slog.Int64("ms", s.Now().Sub(start).Milliseconds()),
+			slog.String("client", middleware.GetClientIP(r.Context())), slog.String("request_id", at(r).requestID))
+	})
+}
+
+// recoverPanic turns a panic into the page for internal errors. The stack goes to the log.
+func (s *Server) recoverPanic(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				s.Logger.Error("panic", "request_id", at(r).requestID, "panic", p, "stack", string(debug.Stack()))
+				s.fail(w, r, fault.New(fault.Internal, "panic"))
+			} else if p != nil {
+				panic(p)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// policy is the Content-Security-Policy of every answer; the nonce admits our two scripts, and htmx is the only one
+// that may touch the page's sinks.
+func policy(nonce string) string {
+	return strings.Join([]string{
+		"default-src 'none'", "script-src 'nonce-" + nonce + "'", "style-src 'self'", "img-src 'self'", "connect-src 'self'",
+		"form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'", "trusted-types htmx",
+	}, "; ")
+}
+
+// secureHeaders sets what protects every answer. Static files set their own caching afterwards.
+func (s *Server) secureHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy(at(r).nonce))
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+		if s.Secure {
+			h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+const (
+	maxBody     = 64 << 10         // bytes of a form
+	maxHandling = 25 * time.Second // one request, all calls to Microsoft included
+)
+
+// limitRequest bounds the body and the time of a request.
+func limitRequest(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), maxHandling)
+		defer cancel()
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// refuseCrossOrigin lets a form be sent only by our own pages. A request with neither Sec-Fetch-Site nor Origin comes
+// from no browser of today, and is refused too.
+func (s *Server) refuseCrossOrigin() func(http.Handler) http.Handler {
+	refused := fault.New(fault.Forbidden, "This form was not sent by a page of this console.")
+	refused.Fix = "Open the page here and send the form again."
+	protection := http.NewCrossOriginProtection()
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			safe := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+			blind := r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == ""
+			if protection.Check(r) != nil || !safe && blind {
+				s.fail(w, r, refused)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// guard admits a request to a page: it loads the session, asks the route's row, and answers the page's error.
+func (s *Server) guard(route operator.Route, h page) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.admit(r, route); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		if err := h(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// admit fails closed: a route that is not public needs a session, and a route by role needs one of its roles.
+func (s *Server) admit(r *http.Request, route operator.Route) error {
+	v := at(r)
+	if route.Access == operator.Public {
+		return nil
+	}
+	polling := route.Name == "run" && isFragment(r)
+	session, err := s.Auth.Load(r, !polling)
+	if err != nil {
+		return err
+	}
+	v.session, v.who = session, session.Operator()
+	v.who.Address = middleware.GetClientIP(r.Context())
+	if !route.Admits(v.who.Roles) {
+		if len(v.who.Roles) == 0 {
+			return errNoRole
+		}
+		s.Logger.Warn("refused by role", "route", route.Name, "oid", v.who.OID, "request_id", v.requestID)
+		return fault.New(fault.Forbidden, "Your console role does not open this page.")
+	}
+	return nil
+}
+
+// isFragment reports whether htmx asks for a part of the page.
+func isFragment(r *http.Request) bool { return r.Header.Get("HX-Request") == "true" }

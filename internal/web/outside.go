@@ -1,0 +1,109 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"evict/internal/audit"
+	"evict/internal/directory"
+	"evict/internal/fault"
+	"evict/internal/revoke"
+	"evict/web/templates"
+)
+
+func (s *Server) showOutside(w http.ResponseWriter, r *http.Request) error {
+	page := s.outsidePage(r)
+	page.Who = r.URL.Query().Get(templates.FieldWho)
+	return render(w, r, http.StatusOK, templates.Outside(page))
+}
+
+func (s *Server) outsidePage(r *http.Request) templates.OutsidePage {
+	return templates.OutsidePage{
+		Page: s.frame(r, "Record an outside action"), Action: "/outside",
+		Hows: []templates.Option{
+			{Value: "PowerShell", Label: "Microsoft Graph PowerShell"}, {Value: "Graph", Label: "Microsoft Graph directly"},
+			{Value: "Entra admin center", Label: "Entra admin center"}, {Value: "other", Label: "Another way (say in the reason)"},
+		},
+	}
+}
+
+// recordOutside writes down a revocation that was done without Evict. Who it was comes from Entra, not from the form.
+func (s *Server) recordOutside(w http.ResponseWriter, r *http.Request) error {
+	v := at(r)
+	page := s.outsidePage(r)
+	page.Who, page.When = strings.TrimSpace(r.PostFormValue(templates.FieldWho)), r.PostFormValue(templates.FieldWhen)
+	page.How, page.Reason = r.PostFormValue(templates.FieldHow), strings.TrimSpace(r.PostFormValue(templates.FieldReason))
+	page.Ticket = strings.TrimSpace(r.PostFormValue(templates.FieldTicket))
+	when := checkOutside(&page, s.Now())
+	if page.WhoError == "" {
+		user, _, err := s.Users.User(r.Context(), v.session.Tokens(), page.Who)
+		switch {
+		case noSuchUser(err):
+			page.WhoError = "There is no user with this sign-in name or object id."
+		case err != nil:
+			return err
+		case outsideOK(page):
+			return s.writeOutside(w, r, page, audit.Person{OID: user.ID, UPN: user.UPN, Name: user.Name}, when)
+		}
+	}
+	return render(w, r, http.StatusUnprocessableEntity, templates.Outside(page))
+}
+
+func noSuchUser(err error) bool {
+	call, ok := errors.AsType[*directory.CallError](err)
+	kind := fault.KindOf(err)
+	return kind == fault.NotFound || kind == fault.Invalid || ok && (call.Status == http.StatusNotFound || call.Status == http.StatusBadRequest)
+}
+
+func outsideOK(p templates.OutsidePage) bool {
+	return p.WhoError+p.WhenError+p.HowError+p.ReasonError+p.TicketError == ""
+}
+
+// checkOutside puts an error beside each field that is wrong, and returns when the action was done.
+func checkOutside(p *templates.OutsidePage, now time.Time) time.Time {
+	when, err := formTime(p.When)
+	switch {
+	case err != nil || when.IsZero():
+		p.WhenError = "Say when, in UTC, like 2026-11-23T14:05."
+	case when.After(now.Add(time.Minute)):
+		p.WhenError = "This lies in the future. Times here are UTC."
+	}
+	if p.Who == "" {
+		p.WhoError = "Say who: the sign-in name or the object id."
+	}
+	known := false
+	for _, o := range p.Hows {
+		known = known || o.Value == p.How
+	}
+	if !known {
+		p.HowError = "Choose how it was done."
+	}
+	switch n := utf8.RuneCountInString(p.Reason); {
+	case n == 0:
+		p.ReasonError = "Say why: the reason stands in the audit trail."
+	case n > revoke.MaxReason:
+		p.ReasonError = "This is too long: 500 characters at most."
+	}
+	if utf8.RuneCountInString(p.Ticket) > revoke.MaxTicket {
+		p.TicketError = "This is too long: 100 characters at most."
+	}
+	return when
+}
+
+func (s *Server) writeOutside(w http.ResponseWriter, r *http.Request, p templates.OutsidePage, target audit.Person, when time.Time) error {
+	who := at(r).who
+	err := s.Ledger.Append(r.Context(), audit.Event{
+		ID: s.NewID(), Time: audit.FormatTime(s.Now()), Kind: audit.OutsideAction, Cloud: s.Cloud, Tenant: s.Tenant,
+		Operator: &audit.Person{OID: who.OID, TID: who.TID, UPN: who.UPN, Name: who.Name, Address: who.Address, Roles: who.Roles.Strings()},
+		Target:   &target, Reason: p.Reason, Ticket: p.Ticket, Outcome: "recorded by hand",
+		Detail: map[string]string{"done_at": audit.FormatTime(when), "how": p.How},
+	})
+	if err != nil {
+		return unavailable("The ledger could not be written, so this is not recorded yet. What you typed is below.", err)
+	}
+	http.Redirect(w, r, "/users/"+target.OID, http.StatusSeeOther)
+	return nil
+}

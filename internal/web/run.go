@@ -1,0 +1,102 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"evict/internal/fault"
+	"evict/internal/operator"
+	"evict/internal/revoke"
+	"evict/web/templates"
+)
+
+const runsPerPage = 50
+
+func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) error {
+	q := revoke.RunQuery{Before: revoke.RunID(r.URL.Query().Get("before")), Limit: runsPerPage + 1}
+	scope := "All runs, newest first."
+	if !seesAll(at(r).who) {
+		q.Operator, scope = at(r).who.OID, "Your own runs, newest first."
+	}
+	runs, err := s.Runs.Runs(r.Context(), q)
+	if err != nil {
+		return unavailable("The runs could not be read: the database does not answer.", err)
+	}
+	page := templates.RunsPage{Page: s.frame(r, "Runs"), Scope: scope}
+	if len(runs) > runsPerPage {
+		runs = runs[:runsPerPage]
+		page.Older = "/runs?before=" + string(runs[runsPerPage-1].ID)
+	}
+	if q.Before != "" {
+		page.Newer = "/runs"
+	}
+	page.Rows = runRows(runs, s.Now())
+	return render(w, r, http.StatusOK, templates.Runs(page))
+}
+
+// seesAll asks Visible about somebody else's run.
+func seesAll(who operator.Operator) bool {
+	return operator.Visible(who, operator.Object{Kind: operator.RunObject, Creator: "someone else"})
+}
+
+func (s *Server) showRun(w http.ResponseWriter, r *http.Request) error {
+	run, targets, err := s.visibleRun(r)
+	if err != nil {
+		return err
+	}
+	live := newRunLive(run, targets, s.Cloud, s.Now())
+	v := at(r)
+	live.Nonce = v.nonce
+	if v.who.OID != run.Operator.OID {
+		live.Actions = nil
+	}
+	if v.who.Roles.MayOpen("ledger") {
+		live.LedgerHref = "/ledger?run=" + string(run.ID)
+	}
+	if !v.who.Roles.MayOpen("user") {
+		live.AgainHref = ""
+		for i := range live.Targets {
+			live.Targets[i].Person.Href, live.Targets[i].Link = "", templates.Link{}
+		}
+	}
+	if isFragment(r) {
+		return render(w, r, http.StatusOK, templates.RunLiveView(live))
+	}
+	return render(w, r, http.StatusOK, templates.Run(templates.RunPage{Page: s.frame(r, live.Title), Live: live}))
+}
+
+// visibleRun reads the run of the address, if this operator may see it. A miss is "not found", and logged.
+func (s *Server) visibleRun(r *http.Request) (revoke.Run, []revoke.RunTarget, error) {
+	id := chi.URLParam(r, "id")
+	run, targets, err := s.Runs.Run(r.Context(), revoke.RunID(id))
+	switch {
+	case errors.Is(err, revoke.ErrNotFound):
+		return run, nil, fault.New(fault.NotFound, "There is no such run.")
+	case err != nil:
+		return run, nil, unavailable("The run could not be read: the database does not answer. Work on it goes on or is taken up again by itself.", err)
+	}
+	if !operator.Visible(at(r).who, operator.Object{Kind: operator.RunObject, Creator: run.Operator.OID}) {
+		s.Logger.Warn("a run that may not be seen was asked for", "run", id, "oid", at(r).who.OID, "request_id", at(r).requestID)
+		return run, nil, fault.New(fault.NotFound, "There is no such run.")
+	}
+	return run, targets, nil
+}
+
+// resumeRun goes on with the operator's own paused run, by their click.
+func (s *Server) resumeRun(w http.ResponseWriter, r *http.Request) error {
+	if _, _, err := s.visibleRun(r); err != nil {
+		return err
+	}
+	id := chi.URLParam(r, "id")
+	done, err := s.Revoke.Resume(r.Context(), s.actor(r), revoke.RunID(id))
+	if err != nil {
+		return err
+	}
+	waitFor(r.Context(), done)
+	http.Redirect(w, r, "/runs/"+id, http.StatusSeeOther)
+	return nil
+}
+
+func unavailable(message string, err error) error { return fault.Wrap(fault.Unavailable, message, err) }

@@ -1,0 +1,262 @@
+package web
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"evict/internal/revoke"
+	"evict/web/templates"
+)
+
+func runRows(runs []revoke.RunSummary, now time.Time) []templates.RunRow {
+	var out []templates.RunRow
+	for _, r := range runs {
+		row := templates.RunRow{
+			Href: "/runs/" + string(r.ID), When: showTime(r.CreatedAt, now),
+			By:    templates.Person{Name: r.Operator.Name, UPN: r.Operator.UPN, ID: r.Operator.OID},
+			State: templates.RunState(r.State), Detail: string(r.Pause), Ticket: r.Ticket, Reason: r.Reason,
+		}
+		if r.Total == 1 {
+			row.Target = templates.Person{Name: r.First.Name, UPN: r.First.UPN, ID: r.First.OID}
+			row.Outcome = templates.Outcome(r.First.State)
+		} else {
+			row.Count = fmt.Sprintf("%d people", r.Total)
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// newRunLive builds everything on a run's page that may change.
+func newRunLive(run revoke.Run, targets []revoke.RunTarget, cloud string, now time.Time) templates.RunLive {
+	live := templates.RunLive{
+		Href: "/runs/" + string(run.ID), Active: run.State == revoke.RunRunning || run.State == revoke.RunQueued,
+		ID: string(run.ID), Title: runTitle(run, targets), State: templates.RunState(run.State), StateDetail: string(run.Pause),
+		Crumb:  joinNonEmpty(" · ", run.Ticket, "started "+showTime(run.CreatedAt, now).UTC+" by "+orElse(run.Operator.UPN, run.Operator.OID)),
+		Reason: run.Reason, Ticket: run.Ticket, Total: run.Total,
+		Evidence: []templates.Fact{
+			{Label: "Run", Value: templates.Value{Text: string(run.ID), Mono: true, Copy: true}},
+			{Label: "Plan digest", Value: templates.Value{Text: run.Digest, Mono: true, Copy: true}},
+			{Label: "Ledger events", Value: templates.Value{Text: strconv.Itoa(run.Events)}},
+		},
+	}
+	if run.State == revoke.RunPaused && run.Pause == revoke.PauseNeedSignIn {
+		live.Actions = []templates.RunAction{{Label: "Resume", Action: live.Href + "/resume", Primary: true, Busy: "Resuming…"}}
+		live.Notes = append(live.Notes, needsSignIn(run, targets))
+	}
+	for _, t := range targets {
+		live.Targets = append(live.Targets, runTarget(run, t))
+	}
+	if len(targets) == 1 {
+		oneTarget(&live, run, targets[0], cloud, now)
+	}
+	return live
+}
+
+func runTitle(run revoke.Run, targets []revoke.RunTarget) string {
+	if len(targets) == 1 {
+		return "Sessions of " + orElse(targets[0].Name, targets[0].UPN)
+	}
+	return fmt.Sprintf("Sessions of %d people", run.Total)
+}
+
+func needsSignIn(run revoke.Run, targets []revoke.RunTarget) templates.Note {
+	n := templates.Note{Title: "Waits for a sign-in", Text: "Microsoft asks " + run.Operator.UPN + " to sign in again before this can go on. Nothing is lost; after the sign-in, press Resume here."}
+	n.Link = templates.Link{Label: "Sign in again", Href: "/auth/signin?run=" + string(run.ID)}
+	if run.Self && len(targets) == 1 && targets[0].State == revoke.Accepted {
+		n.Text = "You signed yourself out everywhere, so only your next sign-in can confirm it. It does so by itself."
+	}
+	return n
+}
+
+// oneTarget adds what a run of one person shows: where it stands, what happened, the clock, and the words to pass on.
+func oneTarget(live *templates.RunLive, run revoke.Run, t revoke.RunTarget, cloud string, now time.Time) {
+	live.Status = statusSentence(t, now)
+	live.Timeline = timeline(run, t, now)
+	live.Clock = templates.Clock{ExchangeOnly: strings.HasPrefix(cloud, "usgov"), External: t.Has(revoke.FlagExternal)}
+	if t.State == revoke.Confirmed {
+		live.Clock.Recorded = showTime(t.After, now)
+		live.Clock.Until = clockTime(t.After.Add(90 * time.Minute))
+		live.Clock.UntilNoCA = clockTime(t.After.Add(2 * time.Hour))
+	}
+	if t.State.Final() {
+		live.TicketText, live.CallerText = ticketText(run, t, cloud), callerText(t)
+		live.AgainHref = "/users/" + t.OID
+	}
+}
+
+// statusSentence is where it stands, in one sentence that is true.
+func statusSentence(t revoke.RunTarget, now time.Time) string {
+	switch t.State {
+	case revoke.Confirmed:
+		return "Confirmed: Entra has recorded that sign-ins from before " + showTime(t.After, now).UTC + " get no new token."
+	case revoke.Accepted:
+		return "Accepted by Microsoft; reading back whether Entra has recorded it."
+	case revoke.Attempting:
+		if t.Lost {
+			return "The answer was lost or unclear; reading back whether it took effect."
+		}
+		return "Asking Microsoft to revoke."
+	case revoke.Pending:
+		return "Waiting for the next attempt" + dueWords(t.DueAt, now) + ". " + t.Message
+	case revoke.NotCovered:
+		return "Not covered: " + t.Message
+	case revoke.Unconfirmed:
+		return "Unconfirmed: " + t.Message
+	case revoke.Refused:
+		return "Refused. The sessions live on."
+	case revoke.Skipped:
+		return "Skipped: " + t.Message
+	default:
+		return "Failed: " + t.Message
+	}
+}
+
+func dueWords(due, now time.Time) string {
+	if d := due.Sub(now); d > time.Second {
+		return " in " + wait(d)
+	}
+	return ""
+}
+
+func runTarget(run revoke.Run, t revoke.RunTarget) templates.RunTarget {
+	out := templates.RunTarget{
+		Person:  templates.Person{Name: t.Name, UPN: t.UPN, ID: t.OID, Href: "/users/" + t.OID},
+		Outcome: templates.Outcome(t.State), Cause: t.Message, RequestID: t.RequestID, ErrorCode: t.Code,
+	}
+	for _, f := range t.Flags {
+		label, unknown := strings.CutSuffix(string(f), "?")
+		if unknown {
+			label += ": unknown"
+		}
+		out.Flags = append(out.Flags, templates.Tag{Label: label})
+	}
+	if t.Attempt > 1 {
+		out.Attempt = "attempt " + strconv.Itoa(t.Attempt)
+	}
+	if t.Settled != "" {
+		out.Cause = joinNonEmpty(" ", out.Cause, upperFirst(t.Settled)+".")
+	}
+	out.WayOut, out.Link = wayOut(run, t)
+	return out
+}
+
+// wayOut is what to do about an outcome that is not a success.
+func wayOut(run revoke.Run, t revoke.RunTarget) (string, templates.Link) {
+	card := templates.Link{Label: "Open the user card", Href: "/users/" + t.OID}
+	switch t.State {
+	case revoke.Refused:
+		return "The user card says which role could act. Ask someone who holds it, or activate it if you are eligible, and revoke again.", card
+	case revoke.Failed:
+		return "Try again from the user card; a repeat is harmless. If it cannot wait, block the account in the Entra admin center.", card
+	case revoke.Unconfirmed:
+		return "Treat the sessions as alive: block the account, look at it in the Entra admin center, and revoke again.", card
+	case revoke.NotCovered:
+		return "Block or remove the guest here, and ask the home tenant to revoke.", templates.Link{}
+	case revoke.Skipped:
+		return "Nothing to do if the account was deleted on purpose; a deleted account gets no tokens.", templates.Link{}
+	default:
+		return "", templates.Link{}
+	}
+}
+
+func timeline(run revoke.Run, t revoke.RunTarget, now time.Time) []templates.TimelineEntry {
+	entries := []templates.TimelineEntry{{Time: showTime(run.CreatedAt, now), Title: "Plan of one person recorded, run started", Text: run.Reason}}
+	attempt := templates.TimelineEntry{
+		Time: showTime(t.StartedAt, now), Title: "Attempt " + strconv.Itoa(t.Attempt) + " recorded, then Microsoft was called",
+		Facts: []templates.Fact{
+			{Label: "Attempt, on Graph's clock", Value: templates.Value{Text: stamp(t.T0)}},
+			{Label: "Our request id", Value: templates.Value{Text: t.ClientRequestID, Mono: true, Copy: true}},
+		},
+	}
+	if t.RequestID != "" {
+		attempt.Facts = append(attempt.Facts, templates.Fact{Label: "Graph request id", Value: templates.Value{Text: t.RequestID, Mono: true, Copy: true}})
+	}
+	if t.Status != 0 {
+		attempt.Facts = append(attempt.Facts, templates.Fact{Label: "Answer", Value: templates.Value{Text: strconv.Itoa(t.Status) + " " + t.Code}})
+	}
+	entries = append(entries, attempt)
+	if t.Reads > 0 || !t.After.IsZero() {
+		entries = append(entries, templates.TimelineEntry{
+			Time: showTime(t.UpdatedAt, now), Title: fmt.Sprintf("Read back %d %s", t.Reads, times(t.Reads)),
+			Facts: []templates.Fact{
+				{Label: "Valid from, before", Value: templates.Value{Text: stamp(t.Before)}},
+				{Label: "Valid from, read back", Value: templates.Value{Text: stamp(t.After)}},
+			},
+		})
+	}
+	if t.State.Final() {
+		entries = append(entries, templates.TimelineEntry{Time: showTime(t.UpdatedAt, now), Title: upperFirst(string(t.State)), Text: t.Message})
+	}
+	return entries
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "not read"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "time"
+	}
+	return "times"
+}
+
+func upperFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// ticketText is the block for the ticket: plain text, every fact with its id.
+func ticketText(run revoke.Run, t revoke.RunTarget, cloud string) string {
+	var b strings.Builder
+	line := func(label, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "%-18s %s\n", label+":", value)
+		}
+	}
+	if cloud == "simulator" {
+		b.WriteString("REHEARSAL on a simulated tenant: nothing was revoked\n")
+	}
+	fmt.Fprintf(&b, "Microsoft Entra sign-in sessions: revocation %s\n", t.State)
+	line("Person", t.Name+" <"+t.UPN+">")
+	line("Object id", t.OID)
+	line("Operator", run.Operator.UPN)
+	line("Reason", strings.ReplaceAll(run.Reason, "\n", " "))
+	line("Ticket", run.Ticket)
+	line("Attempted", stamp(t.T0)+" (Graph's clock), attempt "+strconv.Itoa(t.Attempt))
+	line("Valid from before", stamp(t.Before))
+	line("Valid from after", stamp(t.After))
+	line("Cause", t.Message)
+	line("Settled", t.Settled)
+	line("Graph request-id", t.RequestID)
+	line("Run", string(run.ID))
+	line("Plan digest", run.Digest)
+	if t.State == revoke.Confirmed {
+		b.WriteString("Not stopped: a new sign-in with known credentials. Access tokens issued before may work until about " + clockTime(t.After.Add(90*time.Minute)) + ".\n")
+	}
+	return b.String()
+}
+
+// callerText is what may be read to the caller: true, short, without jargon.
+func callerText(t revoke.RunTarget) string {
+	switch t.State {
+	case revoke.Confirmed:
+		return "Your sign-ins have been cut off: everywhere you were signed in, you will be asked to sign in again. Mail, Teams and SharePoint stop within about 15 minutes; some other apps can go on until about " + clockTime(t.After.Add(90*time.Minute)) + ". If somebody knows your password, they could sign in again, so we change it next, and cut once more after that."
+	case revoke.NotCovered:
+		return "Your account is kept by your own organisation, so we cannot end your sign-ins from here. Please ask your own IT to do it now. We can block your access to our side meanwhile."
+	case revoke.Refused:
+		return "I am not allowed to do this for your account; a colleague with more rights has to. I am passing it on now, and your sign-ins go on until then."
+	case revoke.Skipped:
+		return "Your account is no longer in our directory, so there was nothing left to cut."
+	default:
+		return "I could not make sure that your sign-ins are cut off, so please treat them as still open. I am trying again, and we block the account if it goes on."
+	}
+}

@@ -1,0 +1,164 @@
+// Package web is the console over HTTP: the router, what guards every request, and one file for each page.
+//
+// Invariants: every route stands in operator.Routes, and its row alone decides who may use it; no state changes on
+// GET; a page is rendered whole before its first byte is sent; only this package turns an error into a status and
+// words; no token, code or cookie is logged, and no query string.
+package web
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"evict/internal/audit"
+	"evict/internal/auth"
+	"evict/internal/directory"
+	"evict/internal/operator"
+	"evict/internal/revoke"
+	"evict/web/static"
+)
+
+// Ledger is what the pages read of the ledger, and the one thing that they write to it by hand.
+type Ledger interface {
+	Search(ctx context.Context, q audit.Query) (records []audit.Record, more bool, err error)
+	Event(ctx context.Context, seq int64) (audit.Record, error)
+	Append(ctx context.Context, events ...audit.Event) error
+}
+
+// Runs is what the pages read of plans and runs.
+type Runs interface {
+	Run(ctx context.Context, id revoke.RunID) (revoke.Run, []revoke.RunTarget, error)
+	Runs(ctx context.Context, q revoke.RunQuery) ([]revoke.RunSummary, error)
+}
+
+// Options are what a Server is made of.
+type Options struct {
+	Auth      *auth.Service
+	Directory *directory.Service
+	Users     revoke.Users
+	Revoke    *revoke.Service
+	Runs      Runs
+	Ledger    Ledger
+	Ready     func(context.Context) error // nil error: the database answers and can be written
+
+	Cloud          string
+	GraphBase      string        // address of Graph v1.0, for the commands that a person may run by hand
+	Tenant         string        // GUID
+	TenantName     func() string // display name, once known
+	AppName        string        // the enterprise application, for people who must ask for a role
+	Rehearsal      bool
+	Accounts       []Account // whom to sign in as, in a rehearsal
+	Secure         bool      // served over https: HSTS
+	TrustedProxies []string  // CIDRs that may say X-Forwarded-For
+
+	// SignedIn is told of a completed sign-in of somebody with a console role, with a token source for this request.
+	SignedIn func(ctx context.Context, t operator.TokenSource)
+
+	Now    func() time.Time
+	NewID  func() string // UUIDv7
+	Logger *slog.Logger
+}
+
+// Account is a person of the simulated tenant whom one may sign in as.
+type Account struct{ UPN, Shows string }
+
+// Server answers the console's requests.
+type Server struct {
+	Options
+	limits  limits
+	handler http.Handler
+}
+
+// New returns a server. It fails when a route of the table has no handler, or a handler no route.
+func New(o Options) (*Server, error) {
+	s := &Server{Options: o, limits: newLimits(o.Now)}
+	r := chi.NewRouter()
+	r.Use(s.clientAddress(), s.identify, s.accessLog, s.recoverPanic, s.secureHeaders, limitRequest, s.refuseCrossOrigin())
+	r.Get("/healthz", s.healthz)
+	r.Get("/readyz", s.readyz)
+	r.Handle("/static/*", static.Handler())
+	r.NotFound(s.unrouted(http.StatusNotFound))
+	r.MethodNotAllowed(s.unrouted(http.StatusMethodNotAllowed))
+	if err := s.mount(r); err != nil {
+		return nil, err
+	}
+	s.handler = r
+	return s, nil
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// page is a handler that returns its error to the one place that turns errors into answers.
+type page func(w http.ResponseWriter, r *http.Request) error
+
+// pages names the handler of every route in the table.
+func (s *Server) pages() map[string]page {
+	return map[string]page{
+		"signin": s.showSignIn, "auth.start": s.startSignIn, "auth.callback": s.finishSignIn, "auth.signout": s.signOut,
+		"norole": s.showNoRole,
+		"home":   s.showHome, "me": s.showMe, "me.revoke": s.revokeMe,
+		"search": s.search, "user": s.showUser, "user.revoke": s.revokeUser, "group": s.showGroup, "role": s.showRole,
+		"runs": s.listRuns, "run": s.showRun, "run.resume": s.resumeRun,
+		"ledger": s.showLedger, "ledger.event": s.showEvent, "outside": s.showOutside, "outside.record": s.recordOutside,
+		"components": s.showComponents,
+	}
+}
+
+// mount gives every row of the table its handler, guarded by the row.
+func (s *Server) mount(r chi.Router) error {
+	pages := s.pages()
+	for _, route := range operator.Routes() {
+		h, ok := pages[route.Name]
+		if !ok {
+			return fmt.Errorf("route %s has no handler", route.Name)
+		}
+		delete(pages, route.Name)
+		if !route.Demo || s.Rehearsal {
+			r.Method(route.Method, route.Pattern, s.guard(route, h))
+		}
+	}
+	for name := range pages {
+		return fmt.Errorf("handler %s has no route", name)
+	}
+	return nil
+}
+
+// ReturnPath reports whether path is one of our pages to which a sign-in may come back: a GET route for people.
+func ReturnPath(path string) bool {
+	r := chi.NewRouter()
+	nothing := func(http.ResponseWriter, *http.Request) {}
+	for _, route := range operator.Routes() {
+		if route.Method == http.MethodGet && route.Access == operator.ByRole {
+			r.Get(route.Pattern, nothing)
+		}
+	}
+	return r.Match(chi.NewRouteContext(), http.MethodGet, path)
+}
+
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
+
+// readyz says whether this process can do its work: without a ledger to write to, it cannot.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if err := s.Ready(ctx); err != nil {
+		s.Logger.Warn("not ready", "error", err)
+		http.Error(w, "not ready: the database does not answer", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
+
+// clientAddress takes the client's address from the connection, or from the header that trusted proxies write.
+func (s *Server) clientAddress() func(http.Handler) http.Handler {
+	if len(s.TrustedProxies) == 0 {
+		return middleware.ClientIPFromRemoteAddr
+	}
+	return middleware.ClientIPFromXFF(s.TrustedProxies...)
+}
