@@ -52,6 +52,7 @@ type Engine struct {
 	now    func() time.Time
 	newID  func() string
 	sleep  func(ctx context.Context, d time.Duration) error
+	stop   <-chan struct{}
 	log    *slog.Logger
 }
 
@@ -64,6 +65,7 @@ type EngineOptions struct {
 	Now    func() time.Time
 	NewID  func() string // UUIDv7
 	Sleep  func(ctx context.Context, d time.Duration) error
+	Stop   <-chan struct{} // closed: finish the call at hand, give runs back, take none
 	Logger *slog.Logger
 }
 
@@ -71,7 +73,7 @@ type EngineOptions struct {
 func NewEngine(o EngineOptions) *Engine {
 	return &Engine{
 		store: o.Store, graph: o.Graph, tokens: o.Tokens, owner: o.Owner,
-		now: o.Now, newID: o.NewID, sleep: o.Sleep, log: o.Logger,
+		now: o.Now, newID: o.NewID, sleep: o.Sleep, stop: o.Stop, log: o.Logger,
 	}
 }
 
@@ -122,6 +124,12 @@ func (e *Engine) Work(ctx context.Context, f Fence, src operator.TokenSource) {
 // it up when the lease has run out.
 func (e *Engine) work(ctx context.Context, w *worker) {
 	for {
+		if e.stopping() && len(w.granted) == 0 {
+			if err := e.store.Release(ctx, w.fence, e.now()); err != nil {
+				e.log.Warn("giving a run back", "run", string(w.fence.Run), "error", err)
+			}
+			return
+		}
 		more, err := w.slice(ctx)
 		switch {
 		case errors.Is(err, ErrFenced) || err == nil && !more:
@@ -130,6 +138,15 @@ func (e *Engine) work(ctx context.Context, w *worker) {
 			e.log.Error("a run is left to the sweep", "run", string(w.fence.Run), "error", err)
 			return
 		}
+	}
+}
+
+func (e *Engine) stopping() bool {
+	select {
+	case <-e.stop:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"evict/internal/audit"
@@ -19,7 +20,7 @@ import (
 // Limits of what an operator types, in characters.
 const (
 	MaxReason = 500
-	MaxTicket = 64
+	MaxTicket = 100
 )
 
 // Users reads one user by object id, with the operator's own token.
@@ -48,6 +49,7 @@ type Service struct {
 	log    *slog.Logger
 
 	work    context.Context // ends when the process gives up on its workers
+	stop    chan struct{}
 	workers sync.WaitGroup
 }
 
@@ -68,12 +70,14 @@ type Options struct {
 
 // NewService returns a service whose workers stop when ctx ends.
 func NewService(ctx context.Context, o Options) *Service {
+	stop := make(chan struct{})
 	return &Service{
+		stop:  stop,
 		store: o.Store, users: o.Users, graph: o.Graph, cloud: o.Cloud, tenant: o.Tenant, owner: o.Owner,
 		now: o.Now, newID: o.NewID, log: o.Logger, work: ctx,
 		engine: NewEngine(EngineOptions{
 			Store: o.Store, Graph: o.Graph, Tokens: o.Tokens, Owner: o.Owner,
-			Now: o.Now, NewID: o.NewID, Sleep: o.Sleep, Logger: o.Logger,
+			Now: o.Now, NewID: o.NewID, Sleep: o.Sleep, Stop: stop, Logger: o.Logger,
 		}),
 	}
 }
@@ -120,7 +124,7 @@ func (s *Service) RevokeOne(ctx context.Context, a Actor, req Request) (id RunID
 	}
 	target := targetOf(user, a.Who)
 	if target.Has(FlagExternal) && !req.IncludeExternal {
-		return "", nil, fault.Field("external", "This account signs in elsewhere: revoking here leaves its home tenant's session alive. Tick the box to call Microsoft all the same.")
+		return "", nil, fault.Field("external_ok", "This account signs in elsewhere: revoking here leaves its home tenant's session alive. Tick the box to call Microsoft all the same.")
 	}
 	launch, err := s.launch(ctx, a, req, target)
 	if err != nil {
@@ -151,7 +155,7 @@ func (s *Service) record(ctx context.Context, l Launch) (Fence, error) {
 
 // clean trims what was typed and says what is wrong with it, one field at a time.
 func (r Request) clean() (Request, error) {
-	r.Reason, r.Ticket = strings.TrimSpace(r.Reason), strings.TrimSpace(r.Ticket)
+	r.Reason, r.Ticket = plain(r.Reason), plain(r.Ticket)
 	switch {
 	case r.Reason == "":
 		return r, fault.Field("reason", "Say why: the reason stands in the audit trail.")
@@ -162,6 +166,17 @@ func (r Request) clean() (Request, error) {
 	default:
 		return r, nil
 	}
+}
+
+// plain makes text that every store and every page can hold: valid UTF-8, no control characters but line breaks and tabs.
+func plain(s string) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\r\n", "\n")
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}, s))
 }
 
 // notFound turns Graph's 404 about the target into a fault.
@@ -258,14 +273,19 @@ func (s *Service) Resume(ctx context.Context, a Actor, id RunID) (done <-chan st
 	if err != nil {
 		return nil, err
 	}
+	return s.resume(ctx, run, a.Who, a.Tokens, sealed, expires)
+}
+
+// resume records that the run goes on, and works it with the token source at hand.
+func (s *Service) resume(ctx context.Context, run Run, who operator.Operator, src operator.TokenSource, sealed []byte, expires time.Time) (<-chan struct{}, error) {
 	now := s.now()
-	run.Address, run.Roles = a.Who.Address, a.Who.Roles.Strings()
+	run.Address, run.Roles = who.Address, who.Roles.Strings()
 	e := run.event(audit.RunResumed, s.newID(), now)
 	e.Outcome = string(RunRunning)
-	if err := s.store.Resume(ctx, id, sealed, expires, now, []audit.Event{e}); err != nil {
+	if err := s.store.Resume(ctx, run.ID, sealed, expires, now, []audit.Event{e}); err != nil {
 		return nil, err
 	}
-	return s.take(ctx, id, a.Tokens)
+	return s.take(ctx, run.ID, src)
 }
 
 // take claims a run and works it with the token source at hand. When another worker was faster, done is closed already.
@@ -281,16 +301,17 @@ func (s *Service) take(ctx context.Context, id RunID, src operator.TokenSource) 
 
 // ConfirmOwn settles, at a person's next sign-in, the runs by which they signed themselves out everywhere (rule 7):
 // the calls were accepted, and only a new token of theirs can read back. Nothing is called again.
-func (s *Service) ConfirmOwn(ctx context.Context, a Actor) error {
-	runs, err := s.store.Runs(ctx, RunQuery{Operator: a.Who.OID, Self: true, Paused: PauseNeedSignIn, Limit: 10})
+func (s *Service) ConfirmOwn(ctx context.Context, who operator.Operator, src operator.TokenSource) error {
+	runs, err := s.store.Runs(ctx, RunQuery{Operator: who.OID, Self: true, Paused: PauseNeedSignIn, Limit: 10})
 	if err != nil {
 		return fmt.Errorf("listing one's own runs: %w", err)
 	}
 	for _, r := range runs {
-		if r.First.State != Accepted {
+		if r.First.State != Accepted || r.Operator.TID != who.TID {
 			continue
 		}
-		if _, err := s.Resume(ctx, a, r.ID); err != nil {
+		// No token is kept for it: should this process die first, the next sign-in settles it.
+		if _, err := s.resume(ctx, r.Run, who, src, nil, s.now()); err != nil {
 			return fmt.Errorf("resuming run %s: %w", r.ID, err)
 		}
 	}
@@ -312,5 +333,9 @@ func (s *Service) start(work func()) <-chan struct{} {
 	return done
 }
 
-// Drain waits until every worker has stopped; end the context of NewService first, or they go on to their natural end.
-func (s *Service) Drain() { s.workers.Wait() }
+// Drain tells the workers to finish the call at hand and give their runs back, and waits until they have. Call it once,
+// after the last request and the last Sweep. It ends early when the context of NewService does.
+func (s *Service) Drain() {
+	close(s.stop)
+	s.workers.Wait()
+}

@@ -70,7 +70,7 @@ func (w *worker) settle(was RunTarget, a directory.Answer, err error) step {
 		t.State, t.Message = Pending, sayThrottled
 		t.DueAt = w.now().Add(max(call.RetryAfter, time.Second))
 		s.kinds = []audit.Kind{audit.TargetFailed}
-	case call.Status >= 500 || call.Sent:
+	case call.Status >= 500 || call.Status == 0 && call.Sent:
 		// It may have taken effect. The attempt stays open until read-back decides.
 		t.Lost, t.Reads, t.ReadFrom, t.DueAt = true, 0, w.now(), w.now().Add(firstReadGap)
 	case call.Status == 0:

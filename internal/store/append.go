@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"evict/internal/audit"
+)
+
+// appendEvents is the only writer of ledger_event, ledger_head and person, and the last thing before a commit: from
+// the update of the head on, every other writer of events waits.
+//
+// It gives each event its sequence number, counts it on its run, and adds to RunFinished and RunCancelled how many
+// events the run has written ("events") and the last sequence among them ("last_seq"), which is the event's own.
+func appendEvents(ctx context.Context, tx *sql.Tx, events []audit.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	written, err := countOnRuns(ctx, tx, events) // before the head: runs are locked first everywhere
+	if err != nil {
+		return err
+	}
+	var next int64
+	err = tx.QueryRowContext(ctx, `update ledger_head set next_seq = next_seq + $1 where id = 1 returning next_seq`,
+		len(events)).Scan(&next)
+	if err != nil {
+		return fmt.Errorf("taking sequence numbers: %w", err)
+	}
+	rows := make([][]any, len(events))
+	for i, e := range events {
+		written[e.Run]++
+		if rows[i], err = eventRow(next-int64(len(events)-i), e, written[e.Run]); err != nil {
+			return err
+		}
+	}
+	if _, err := insert(ctx, tx, `insert into ledger_event (seq, id, at_ms, kind, operator_oid, target_oid, run_id,
+		plan_id, outcome, ticket, body) values`, "", rows); err != nil {
+		return fmt.Errorf("appending to the ledger: %w", err)
+	}
+	if _, err := insert(ctx, tx, `insert into person (oid, upn, name, folded) values`, `on conflict do nothing`,
+		personRows(events)); err != nil {
+		return fmt.Errorf("noting names: %w", err)
+	}
+	return nil
+}
+
+// countOnRuns adds to each run's count of events and returns what the counts were before.
+func countOnRuns(ctx context.Context, tx *sql.Tx, events []audit.Event) (before map[string]int, err error) {
+	add := map[string]int{}
+	for _, e := range events {
+		if e.Run != "" {
+			add[e.Run]++
+		}
+	}
+	before = map[string]int{}
+	for _, id := range slices.Sorted(maps.Keys(add)) { // in one order, so that two writers do not wait for each other
+		var after int
+		err := tx.QueryRowContext(ctx, `update run set events = events + $1 where id = $2 returning events`,
+			add[id], key(id)).Scan(&after)
+		switch {
+		case errors.Is(err, sql.ErrNoRows): // an event may name a run that this database does not hold
+		case err != nil:
+			return nil, fmt.Errorf("counting a run's events: %w", err)
+		default:
+			before[id] = after - add[id]
+		}
+	}
+	return before, nil
+}
+
+// eventRow is an event with its number, as ledger_event holds it. written is how many events its run has written,
+// this one included.
+func eventRow(seq int64, e audit.Event, written int) ([]any, error) {
+	at, err := audit.ParseTime(e.Time)
+	if err != nil || at.IsZero() {
+		return nil, fmt.Errorf("event %q of kind %q has no valid time: %q", e.ID, e.Kind, e.Time)
+	}
+	if e.Kind == audit.RunFinished || e.Kind == audit.RunCancelled {
+		e.Detail = maps.Clone(e.Detail)
+		if e.Detail == nil {
+			e.Detail = map[string]string{}
+		}
+		e.Detail["events"] = strconv.Itoa(written)
+		e.Detail["last_seq"] = strconv.FormatInt(seq, 10)
+	}
+	body, err := audit.Encode(seq, e)
+	if err != nil {
+		return nil, err
+	}
+	return []any{
+		seq, key(e.ID), ms(at), key(string(e.Kind)), oid(e.Operator), oid(e.Target), key(e.Run), key(e.Plan),
+		key(e.Outcome), key(e.Ticket), string(body),
+	}, nil
+}
+
+// oid is a person's object id as the index holds it.
+func oid(p *audit.Person) string {
+	if p == nil {
+		return ""
+	}
+	return strings.ToLower(key(p.OID))
+}
+
+// personRows lists each snapshot of a name among the events once, sorted.
+func personRows(events []audit.Event) [][]any {
+	type snapshot struct{ oid, upn, name string }
+	seen := map[snapshot]bool{}
+	for _, e := range events {
+		for _, p := range []*audit.Person{e.Operator, e.Target} {
+			if p != nil && p.OID != "" && p.UPN+p.Name != "" {
+				seen[snapshot{oid(p), key(p.UPN), key(p.Name)}] = true
+			}
+		}
+	}
+	all := slices.SortedFunc(maps.Keys(seen), func(a, b snapshot) int {
+		return strings.Compare(a.oid+"\x00"+a.upn+"\x00"+a.name, b.oid+"\x00"+b.upn+"\x00"+b.name)
+	})
+	rows := make([][]any, len(all))
+	for i, s := range all {
+		rows[i] = []any{s.oid, s.upn, s.name, fold(s.upn) + "\n" + fold(s.name)}
+	}
+	return rows
+}
+
+// fold makes a name comparable without regard to case, in Go, so that both engines compare alike.
+func fold(s string) string { return strings.ToLower(s) }

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"evict/internal/audit"
+	"evict/internal/fault"
+)
+
+// Ledger appends to the ledger and reads it.
+type Ledger struct{ db *DB }
+
+// Ledger is the database's face for the ledger.
+func (db *DB) Ledger() *Ledger { return &Ledger{db} }
+
+const (
+	defaultPage = 50
+	largestPage = 200
+)
+
+// Bind ties the database to one cloud and tenant. The first event of the ledger says to which: in an empty ledger that
+// is opened, which Bind appends; after that, Bind with the same pair does nothing and with any other is an error.
+func (l *Ledger) Bind(ctx context.Context, cloud, tenant string, opened audit.Event) error {
+	err := l.bound(ctx, l.db.r, cloud, tenant)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	opened.Kind, opened.Cloud, opened.Tenant = audit.LedgerOpened, cloud, tenant
+	return l.db.write(ctx, "bind", func(ctx context.Context, tx *sql.Tx) ([]audit.Event, error) {
+		var next int64 // locked, so that of two replicas that start at once one binds and the other one sees it
+		err := tx.QueryRowContext(ctx, `select next_seq from ledger_head where id = 1`+l.db.dialect.forUpdate).Scan(&next)
+		if err != nil {
+			return nil, fmt.Errorf("locking the ledger: %w", err)
+		}
+		err = l.bound(ctx, tx, cloud, tenant)
+		if errors.Is(err, sql.ErrNoRows) {
+			return []audit.Event{opened}, nil
+		}
+		return nil, err
+	})
+}
+
+// bound compares the first event with a cloud and tenant; sql.ErrNoRows when there is no event.
+func (l *Ledger) bound(ctx context.Context, q querier, cloud, tenant string) error {
+	var body string
+	err := q.QueryRowContext(ctx, `select body from ledger_event order by seq limit 1`).Scan(&body)
+	if err != nil {
+		return fmt.Errorf("reading the first event: %w", err)
+	}
+	first, err := audit.Decode([]byte(body))
+	if err != nil {
+		return err
+	}
+	if first.Cloud != cloud || first.Tenant != tenant {
+		return fmt.Errorf("this database belongs to cloud %q and tenant %q, not to cloud %q and tenant %q: use another database",
+			first.Cloud, first.Tenant, cloud, tenant)
+	}
+	return nil
+}
+
+// Append appends events that change no other state.
+func (l *Ledger) Append(ctx context.Context, events ...audit.Event) error {
+	return l.db.write(ctx, "append", func(context.Context, *sql.Tx) ([]audit.Event, error) { return events, nil })
+}
+
+// Newest returns the sequence number of the newest event; 0 when there is none.
+func (l *Ledger) Newest(ctx context.Context) (seq int64, err error) {
+	err = l.db.r.QueryRowContext(ctx, `select next_seq - 1 from ledger_head where id = 1`).Scan(&seq)
+	if err != nil {
+		return 0, fmt.Errorf("reading the head of the ledger: %w", err)
+	}
+	return seq, nil
+}
+
+// Event returns one event; an error of kind fault.NotFound when there is none with that number.
+func (l *Ledger) Event(ctx context.Context, seq int64) (audit.Record, error) {
+	r, err := scanRecord(l.db.r.QueryRowContext(ctx, `select seq, body from ledger_event where seq = $1`, seq))
+	if errors.Is(err, sql.ErrNoRows) {
+		return audit.Record{}, fault.New(fault.NotFound, "There is no event "+strconv.FormatInt(seq, 10)+" in the ledger.")
+	}
+	if err != nil {
+		return audit.Record{}, fmt.Errorf("reading event %d: %w", seq, err)
+	}
+	return r, nil
+}
+
+func scanRecord(s scanner) (r audit.Record, err error) {
+	var body string
+	if err := s.Scan(&r.Seq, &body); err != nil {
+		return audit.Record{}, err
+	}
+	r.Body = []byte(body)
+	r.Event, err = audit.Decode(r.Body)
+	return r, err
+}
+
+// Search returns a page of events, newest first, and whether there are more: older ones, or with After (and no
+// Before) newer ones. The page holds q.Limit events, 50 when that is 0, at most 200.
+func (l *Ledger) Search(ctx context.Context, q audit.Query) (records []audit.Record, more bool, err error) {
+	limit := pageSize(q.Limit)
+	upwards := q.After > 0 && q.Before == 0
+	err = l.db.read(ctx, "search", func(tx *sql.Tx) error {
+		f, err := newSearch(ctx, tx, q)
+		if err != nil {
+			return err
+		}
+		order := ` order by seq desc limit `
+		if upwards {
+			order = ` order by seq limit `
+		}
+		records, err = collect(ctx, tx, scanRecord,
+			`select seq, body from ledger_event`+f.clause()+order+strconv.Itoa(limit+1), f.args...)
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	if more = len(records) > limit; more {
+		records = records[:limit]
+	}
+	if upwards {
+		slices.Reverse(records)
+	}
+	return records, more, nil
+}
+
+// pageSize is how many rows a list shows.
+func pageSize(limit int) int {
+	if limit <= 0 {
+		return defaultPage
+	}
+	return min(limit, largestPage)
+}

@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+const enginePostgres = "PostgreSQL"
+
+// openPostgres opens one pool for reading and writing.
+func (db *DB) openPostgres(ctx context.Context, address string) error {
+	db.dialect = dialect{
+		engine:     enginePostgres,
+		forUpdate:  ` for update`,
+		migrations: "postgres",
+		hasSchema:  `select count(to_regclass('` + schemaTable + `'))`,
+		retryable:  postgresRetryable,
+	}
+	cfg, err := pgxpool.ParseConfig(address) // its error hides the password
+	if err != nil {
+		return fmt.Errorf("reading the database address: %w", err)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("opening the database: %w", err)
+	}
+	db.w = stdlib.OpenDBFromPool(pool)
+	db.r = db.w
+	db.closers = append(db.closers, func() error { pool.Close(); return nil })
+	if err := db.checkEncoding(ctx); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return nil
+}
+
+// checkEncoding refuses a database that cannot hold every name.
+func (db *DB) checkEncoding(ctx context.Context) error {
+	var encoding string
+	if err := db.r.QueryRowContext(ctx, `show server_encoding`).Scan(&encoding); err != nil {
+		return fmt.Errorf("reaching the database: %w", err)
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("the database has the encoding %s: Evict needs UTF8", encoding)
+	}
+	return nil
+}
+
+// postgresRetryable reports whether a transaction failed only because it met another one: serialization_failure or
+// deadlock_detected (PostgreSQL, appendix A, error codes). Two runs that evict each other's operators can do that.
+func postgresRetryable(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "40001" || pg.Code == "40P01")
+}

@@ -1,0 +1,95 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ms is a time as columns hold it: UTC epoch milliseconds, 0 for the zero time.
+func ms(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// fromMS reads what ms wrote.
+func fromMS(v int64) time.Time {
+	if v == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(v).UTC()
+}
+
+// msColumn scans a column of milliseconds into a time.
+type msColumn struct{ t *time.Time }
+
+// Scan implements sql.Scanner.
+func (c msColumn) Scan(src any) error {
+	v, ok := src.(int64)
+	if !ok {
+		return fmt.Errorf("a time is a %T, not an integer", src)
+	}
+	*c.t = fromMS(v)
+	return nil
+}
+
+// clean is the one place where text from outside is made storable: PostgreSQL holds neither U+0000 nor invalid UTF-8,
+// so both become U+FFFD, on both engines.
+func clean(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
+}
+
+// cleanAll cleans every text of a list, and keeps nil nil: the two differ in a plan's digest.
+func cleanAll[T ~string](in []T) []T {
+	if in == nil {
+		return nil
+	}
+	out := make([]T, len(in))
+	for i, s := range in {
+		out[i] = T(clean(string(s)))
+	}
+	return out
+}
+
+// longestKey is the longest text in an index, in characters; a longer one is cut. PostgreSQL limits an index entry to
+// 2,704 bytes.
+const longestKey = 200
+
+// key is a text that an index is made of.
+func key(s string) string {
+	s = clean(s)
+	if len(s) <= longestKey {
+		return s
+	}
+	if r := []rune(s); len(r) > longestKey {
+		return string(r[:longestKey])
+	}
+	return s
+}
+
+// list is a list as a column holds it: JSON, null for nil.
+func list(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("store: a list of plain values always marshals: " + err.Error())
+	}
+	return string(b)
+}
+
+// jsonColumn scans a column that list wrote.
+type jsonColumn struct{ v any }
+
+// Scan implements sql.Scanner.
+func (c jsonColumn) Scan(src any) error {
+	s, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("a list is a %T, not text", src)
+	}
+	if err := json.Unmarshal([]byte(s), c.v); err != nil {
+		return fmt.Errorf("decoding a list: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package templates_test
+
+import "evict/web/templates"
+
+func liveRun() templates.RunLive {
+	return templates.RunLive{
+		Nonce: nonce, Href: "/runs/1", ID: "0192f3aa-1b2c-7d3e-8f40-5a6b7c8d9e0f", Title: "Revoking sessions of Ada Moreno", State: templates.RunFinished, Outcome: templates.OutcomeConfirmed,
+		Crumb: "started 14:02:11 UTC by robin.keller@tenant.example", Status: "Entra recorded the cut at 14:02:11 UTC, 2 s after Graph was asked.", Reason: "Phished; reported by the user at 13:40", Ticket: "INC-20418",
+		Targets: []templates.RunTarget{{Person: victim(), Outcome: templates.OutcomeConfirmed, Cause: "The stamp is at or after the attempt.", Flags: []templates.Tag{{Label: "privileged", Tone: templates.ToneWarn}}}},
+		Timeline: []templates.TimelineEntry{
+			{Time: at("14:02:11", "3 min ago"), Title: "Recorded before acting", Text: "The ledger holds the intent.", Event: templates.Link{Label: "event 18,771", Href: "/ledger/18771"}},
+			{Time: at("14:02:11", "3 min ago"), Title: "Graph accepted", Tone: templates.ToneOn, Text: "200 after 184 ms. This alone proves nothing.", Event: templates.Link{Label: "event 18,772", Href: "/ledger/18772"},
+				Facts: []templates.Fact{{Label: "Graph request id", Value: templates.Value{Text: requestA, Mono: true, Copy: true}}}},
+			{Time: at("14:02:13", "3 min ago"), Title: "Confirmed by read-back", Tone: templates.ToneOK, Event: templates.Link{Label: "event 18,773", Href: "/ledger/18773"},
+				Facts: []templates.Fact{{Label: "Stamp before", Value: templates.Value{Text: "12 Nov 2026 08:14:03 UTC"}}, {Label: "Stamp after", Value: templates.Value{Text: "23 Nov 2026 14:02:11 UTC"}}, {Label: "Attempt (T0)", Value: templates.Value{Text: "23 Nov 2026 14:02:11.402 UTC", Detail: "on Graph's clock"}}}},
+		},
+		Clock:      templates.Clock{Recorded: at("14:02:11", "3 min ago"), Until: "15:32 UTC", UntilNoCA: "16:02 UTC"},
+		Evidence:   []templates.Fact{{Label: "Plan digest", Value: templates.Value{Text: "9b1f 44c0 77ae e3d2", Mono: true, Copy: true}}, {Label: "Run", Value: templates.Value{Text: "0192f3aa-1b2c-7d3e-8f40-5a6b7c8d9e0f", Mono: true, Copy: true}}},
+		CallerText: "Your sign-in sessions were ended at 14:02 UTC. You will be asked to sign in again everywhere. Apps that are open now can go on for up to an hour and a half. Please change your password now; we will end the sessions once more afterwards.",
+		TicketText: "Sessions of ada.moreno@tenant.example (" + victimID + ") revoked by robin.keller@tenant.example.\nAsked 2026-11-23T14:02:11Z, confirmed 14:02:13Z (stamp 2026-11-23T14:02:11Z).\nGraph request id " + requestA + ".\nNot stopped: a new sign-in with the password. Access tokens until about 15:32 UTC.",
+		LedgerHref: "/ledger?run=1", AgainHref: "/users/" + victimID,
+	}
+}
+
+func runVariants() []fixture {
+	page := func(l templates.RunLive) fixture {
+		return fixture{"run", templates.Run(templates.RunPage{Page: frame(l.Title, "Runs"), Live: l})}
+	}
+	done := page(liveRun())
+
+	active := liveRun()
+	active.Active, active.State, active.Status = true, templates.RunRunning, "Graph answered 200. Waiting until Entra shows the cut; usually seconds, at most 10 min."
+	active.Outcome = templates.OutcomeAccepted
+	active.Targets[0].Outcome, active.Targets[0].Cause = templates.OutcomeAccepted, "Graph answered 200. Not yet proven."
+	active.Timeline, active.TicketText, active.CallerText = active.Timeline[:2], "", ""
+	active.Clock = templates.Clock{}
+	running := page(active)
+	running.name = "run-active"
+
+	no := liveRun()
+	no.Outcome = templates.OutcomeRefused
+	no.Status, no.Clock = "Nobody was cut off: this person needs a stronger role than yours.", templates.Clock{}
+	no.Targets[0] = templates.RunTarget{Person: templates.Person{Name: "Maria-Theresia von und zu Hohenfels", UPN: longUPN, Href: "/users/2"}, Outcome: templates.OutcomeRefused, Attempt: "attempt 2",
+		Cause: "Holds Global Administrator: needs Privileged Authentication Administrator.", WayOut: "Ask someone who holds it, or activate it.", Link: templates.Link{Label: "Who holds it", Href: "/roles/1"},
+		RequestID: requestA, ErrorCode: "Authorization_RequestDenied"}
+	no.Timeline[2] = templates.TimelineEntry{Time: at("14:02:12", "3 min ago"), Title: "Graph refused (403)", Tone: templates.ToneNo, Text: "Tried once more with a newly issued token: refused again."}
+	no.TicketText, no.CallerText = "", ""
+	refused := page(no)
+	refused.name = "run-refused"
+
+	bulk := liveRun()
+	bulk.Title, bulk.State, bulk.StateDetail, bulk.Active, bulk.Total = "Revoking 10,000 people", templates.RunPaused, "needs sign-in", false, 10000
+	bulk.Outcome = ""
+	bulk.Status, bulk.Bound = "Paused after 6,407 of 10,000.", "Bound by Microsoft's write quota for this app (3,000 in 150 s). No request was answered 429."
+	bulk.Counts = []templates.Count{{Value: "6,204", Label: "confirmed", Tone: templates.ToneOK, N: 6204}, {Value: "188", Label: "accepted (reading back)", Tone: templates.ToneOn, N: 188}, {Value: "12", Label: "refused", Tone: templates.ToneNo, N: 12}, {Value: "3", Label: "unconfirmed", Tone: templates.ToneWarn, N: 3}, {Value: "3,593", Label: "pending", N: 3593}, {Value: "2 min 59 s", Label: "left, at 20.0/s"}}
+	bulk.Notes = []templates.Note{{Title: "Microsoft wants to check that it is still you", Text: "The run waits. Nobody was skipped."}}
+	bulk.Actions = []templates.RunAction{{Label: "Sign in and resume", Action: "/runs/1/resume", Primary: true, Busy: "Resuming…"}, {Label: "Cancel the rest", Action: "/runs/1/cancel", Busy: "Cancelling…"}}
+	bulk.Targets = append(no.Targets[:1:1], templates.RunTarget{Person: templates.Person{Name: "Jo Lind", UPN: "jo.lind@tenant.example", Href: "/users/3"}, Outcome: templates.OutcomeUnconfirmed, Cause: "Answered 200 at 14:08:12; the stamp has not moved for 5 min. Tried once more."})
+	bulk.MoreHref, bulk.MoreText = "/runs/1/targets", "All 10,000 outcomes"
+	bulk.AgainHref = ""
+	paused := page(bulk)
+	paused.name = "run-bulk"
+	return []fixture{done, running, refused, paused}
+}
+
+func ledgerVariants() []fixture {
+	op := templates.Person{UPN: "robin.keller@tenant.example"}
+	kinds := []templates.Option{{Value: "target.confirmed", Label: "target confirmed"}, {Value: "signed.in", Label: "signed in"}}
+	rows := []templates.LedgerRow{
+		{Seq: "18,773", Href: "/ledger/18773", Time: at("14:02:13", "3 min ago"), Kind: "target confirmed", Outcome: templates.OutcomeConfirmed, Operator: op, Target: victim(), Reason: "Phished; reported by the user at 13:40", Ticket: "INC-20418"},
+		{Seq: "18,772", Href: "/ledger/18772", Time: at("14:02:11", "3 min ago"), Kind: "target accepted", Operator: op, Target: victim(), Reason: "Phished; reported by the user at 13:40", Ticket: "INC-20418"},
+		{Seq: "18,771", Href: "/ledger/18771", Time: at("14:02:11", "3 min ago"), Kind: "target attempted", Operator: op, Target: templates.Person{UPN: longUPN}, Reason: "Guest of the same campaign; the home tenant was told by phone and by mail and has confirmed that it will act today, in writing"},
+		{Seq: "18,770", Href: "/ledger/18770", Time: at("13:58:00", "7 min ago"), Kind: "signed in", Operator: op},
+		{Seq: "18,769", Href: "/ledger/18769", Time: at("13:55:00", "10 min ago"), Kind: "checkpoint signed"},
+	}
+	full := templates.LedgerPage{Page: frame("Ledger", "Ledger"), Rows: rows, Filter: templates.LedgerFilter{Kinds: kinds}, Older: "/ledger?before=18769", Head: "18,773 events. Last checkpoint signed 23 Nov 2026 14:00:00 UTC.", OutsideHref: "/ledger/outside"}
+	none := templates.LedgerPage{Page: frame("Ledger", "Ledger"), Filter: templates.LedgerFilter{Kinds: kinds, Operator: "robin", Kind: "signed.in", From: "2026-11-23T14:00", FromError: "Not a time.", Active: true}, Newer: "/ledger"}
+	event := templates.EventPage{Page: frame("Event 18,773", "Ledger"), Seq: "18,773", Kind: "target confirmed", Time: at("14:02:13", "3 min ago"), Outcome: templates.OutcomeConfirmed,
+		Fields:   []templates.Fact{{Label: "Id", Value: templates.Value{Text: "0192f3aa-1b2c-7d3e-8f40-5a6b7c8d9e0f", Mono: true, Copy: true}}, {Label: "Operator", Value: templates.Value{Text: "robin.keller@tenant.example", Detail: "Evict.Lead from 203.0.113.7"}}, {Label: "Target", Value: templates.Value{Text: "ada.moreno@tenant.example", Href: "/users/" + victimID}}, {Label: "Reason", Value: templates.Value{Text: "Phished; reported by the user at 13:40"}}, {Label: "Graph request id", Value: templates.Value{Text: requestA, Mono: true, Copy: true}}, {Label: "Approval", Value: templates.Value{}}},
+		JSON:     `{"attempt":1,"evidence":{"after":"2026-11-23T14:02:11Z","before":"2026-11-12T08:14:03Z","request_id":"` + requestA + `","status":200,"t0":"2026-11-23T14:02:11.402Z"},"id":"0192f3aa-1b2c-7d3e-8f40-5a6b7c8d9e0f","kind":"target.confirmed","seq":18773}`,
+		LeafHash: "q2VbqvE3m0o0m1VnWwZ1h2o1Kq0mB7w3c9n5mJm0b8A=", Prev: "/ledger/18772", Next: "/ledger/18774", RunHref: "/runs/1", TargetHref: "/users/" + victimID}
+	outsidePage := templates.OutsidePage{Page: frame("Outside action", "Ledger"), Action: "/ledger/outside", WhoError: "Nobody has this UPN or id.", Who: "ada.morena@tenant.example"}
+	return []fixture{{"ledger", templates.Ledger(full)}, {"ledger-none", templates.Ledger(none)}, {"event", templates.Event(event)}, {"outside", templates.Outside(outsidePage)}}
+}
+
+func meVariants() []fixture {
+	me := templates.MePage{Page: frame("You", ""), Identity: []templates.Fact{{Label: "Name", Value: templates.Value{Text: "Robin Keller"}}, {Label: "UPN", Value: templates.Value{Text: "robin.keller@tenant.example"}}, {Label: "Object id", Value: templates.Value{Text: victimID, Mono: true, Copy: true}}},
+		ConsoleRoles: templates.ConsoleRoles()[:2], ShowRoles: true, Roles: myRoles(),
+		Session: []templates.Fact{{Label: "Signed in", Value: templates.Value{Time: at("10:02:00", "4 h ago")}}, {Label: "Ends", Value: templates.Value{Time: at("18:02:00", "in 4 h"), Detail: "or after 30 min without use"}}},
+		Form:    &templates.RevokeForm{Action: "/me/revoke"}, Notes: []templates.Note{templates.NoteOperator()}, SignOutAction: "/auth/signout", ActiveRuns: 1}
+	return []fixture{{"me", templates.Me(me)}}
+}
+
+func errorVariants() []fixture {
+	typed := []templates.Command{{Label: "Reason", Text: "Phished; reported by the user at 13:40"}, {Label: "Ticket", Text: "INC-20418"}}
+	p := frame("", "")
+	return []fixture{
+		{"error-notfound", templates.Error(templates.NotFoundError(p, requestA))},
+		{"error-forbidden", templates.Error(templates.ForbiddenError(p, requestA, "Evict.Lead"))},
+		{"error-expired", templates.Error(templates.SessionExpiredError(outside(""), requestA, "/auth/signin", typed))},
+		{"error-claims", templates.Error(templates.ClaimsChallengeError(p, requestA, "/auth/signin", false))},
+		{"error-claims-run", templates.Error(templates.ClaimsChallengeError(p, requestA, "/auth/signin", true))},
+		{"error-reauth", templates.Error(templates.ReauthRequiredError(p, requestA, "/auth/signin", typed))},
+		{"error-throttled", templates.Error(templates.ThrottledError(p, requestA, "40 s", "/runs"))},
+		{"error-unavailable", templates.Error(templates.UnavailableError(p, requestA, "Microsoft Graph does not answer.", "/"))},
+		{"error-internal", templates.Error(templates.InternalError(p, requestA))},
+	}
+}
+
+func fixtures() []fixture {
+	var all []fixture
+	for _, some := range [][]fixture{signInVariants(), homeVariants(), searchVariants(), userVariants(), groupVariants(), runVariants(), meVariants(), ledgerVariants(), errorVariants()} {
+		all = append(all, some...)
+	}
+	return append(all, fixture{"components", templates.Components(templates.ComponentsPage{Page: frame("Components", "")})})
+}
