@@ -31,8 +31,8 @@ type SessionStore interface {
 	// Update writes Sealed, Cache and LastSeen of an existing session; ErrNoSession when it is gone, so that a late
 	// writer cannot bring back a session that a revocation has ended.
 	Update(ctx context.Context, row SessionRow) error
-	// SignOut deletes a session, if it is there, and appends the events in any case. A nil idHash deletes nothing: that
-	// is how a sign-in that failed is recorded.
+	// SignOut deletes a session and appends the events; if the session was gone already, it does neither. With a nil
+	// idHash it deletes nothing and appends the events: that is how a sign-in that failed is recorded.
 	SignOut(ctx context.Context, idHash []byte, events []audit.Event) error
 	// Expire deletes the sessions that ended before now by either limit, and run tokens past their time.
 	Expire(ctx context.Context, now time.Time, idle time.Duration) error

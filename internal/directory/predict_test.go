@@ -238,8 +238,10 @@ func TestPrivileged(t *testing.T) {
 		"privileged role":    {holds(readers, helpdesk), directory.Yes, 1},
 		"eligible counts":    {eligible(holds(global)), directory.Yes, 1},
 		"custom role":        {holds(custom), directory.Unknown, 0},
-		"something unread":   {directory.Standing{Unread: []directory.Unread{{What: "x"}}}, directory.Unknown, 0},
-		"unread but also so": {directory.Standing{Holdings: holds(global).Holdings, Unread: []directory.Unread{{What: "x"}}}, directory.Yes, 1},
+		"roles unread":       {directory.Standing{Unread: []directory.Unread{{What: "x", Weighs: true}}}, directory.Unknown, 0},
+		"PIM unread":         {directory.Standing{Unread: []directory.Unread{{What: "PIM-eligible roles"}}}, directory.Unknown, 0},
+		"a unit unread":      {directory.Standing{Unread: []directory.Unread{{What: "x"}}}, directory.No, 0},
+		"unread but also so": {directory.Standing{Holdings: holds(global).Holdings, Unread: []directory.Unread{{What: "x", Weighs: true}}}, directory.Yes, 1},
 	}
 	for name, tt := range tests {
 		got, list := tt.of.Privileged()

@@ -219,7 +219,7 @@ func current(list []Holding, now time.Time) []Holding {
 func (s Standing) Privileged() (Tri, []Holding) {
 	var out []Holding
 	verdict := No
-	if len(s.Unread) > 0 {
+	if slices.ContainsFunc(s.Unread, func(u Unread) bool { return u.Weighs || u.What == partEligible.what }) {
 		verdict = Unknown
 	}
 	for _, h := range s.Holdings {

@@ -26,7 +26,7 @@ var (
 	partActive      = part{what: "active directory roles", needs: "The app needs RoleManagement.Read.Directory, and you need to be allowed to read role assignments.", weighs: true}
 	partGroupRoles  = part{what: "directory roles held through groups", needs: partActive.needs, weighs: true}
 	partEligible    = part{what: "PIM-eligible roles", needs: "Global Reader, Security Reader, Security Operator, Security Administrator or Privileged Role Administrator may read them."}
-	partUnit        = part{what: "the restriction of an administrative unit", needs: "The app needs the permission AdministrativeUnit.Read.All.", weighs: true}
+	partUnit        = part{what: "the restriction of an administrative unit", needs: "The app needs the permission AdministrativeUnit.Read.All."}
 	partDomain      = part{what: "domain federation", needs: "The app needs the permission Domain.Read.All, and your consent to it."}
 	partSignIn      = part{what: "last sign-in", needs: "The app needs the permission AuditLog.Read.All, and you need a role such as Reports Reader or Security Reader."}
 	partMembers     = part{what: "members", needs: "Groups with hidden membership need the permission Member.Read.Hidden."}

@@ -12,6 +12,7 @@ import (
 	"evict/internal/directory"
 	"evict/internal/fault"
 	"evict/internal/operator"
+	"evict/internal/revoke"
 	"evict/web/templates"
 )
 
@@ -59,6 +60,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // classify finds the kind of an error and the words in it.
 func classify(err error) (fault.Kind, *fault.Error) {
+	if e, ok := errors.AsType[*revoke.NotRecordedError](err); ok {
+		return fault.Unavailable, &fault.Error{Kind: fault.Unavailable, Err: e}
+	}
 	if reauth, ok := errors.AsType[*operator.ReauthError](err); ok {
 		return fault.Unauthenticated, &fault.Error{Kind: fault.Unauthenticated, Err: reauth}
 	}
@@ -100,7 +104,19 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, kind fault.Ki
 	if reauth, ok := errors.AsType[*operator.ReauthError](err); ok {
 		return s.reauthPage(w, r, p, reauth)
 	}
+	if e, ok := errors.AsType[*revoke.NotRecordedError](err); ok {
+		f := s.unrecorded(r, e)
+		return templates.ErrorPage{
+			Page: s.frame(r, f.Title), Title: f.Title, What: f.What + " Nothing was called.", Why: f.Why, WhatToDo: f.WhatToDo,
+			RequestID: id, Commands: f.Commands, Typed: typed(r),
+		}
+	}
 	switch kind {
+	case fault.Invalid:
+		return templates.ErrorPage{
+			Page: s.frame(r, "Not understood"), Title: "This could not be read", What: e.Message + " Nothing was done.",
+			WhatToDo: "Go back and send it again.", RequestID: id, Typed: typed(r), Primary: templates.Link{Label: "Back", Href: backTo(r)},
+		}
 	case fault.Unauthenticated:
 		return templates.SessionExpiredError(p, id, "/auth/signin?return="+url.QueryEscape(backTo(r)), typed(r))
 	case fault.NotFound:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -145,7 +146,7 @@ func (s *Server) refuseCrossOrigin() func(http.Handler) http.Handler {
 // guard admits a request to a page: it loads the session, asks the route's row, and answers the page's error.
 func (s *Server) guard(route operator.Route, h page) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.admit(r, route); err != nil {
+		if err := errors.Join(s.admit(r, route), parseForm(r)); err != nil {
 			s.fail(w, r, err)
 			return
 		}
@@ -153,6 +154,17 @@ func (s *Server) guard(route operator.Route, h page) http.Handler {
 			s.fail(w, r, err)
 		}
 	})
+}
+
+// parseForm reads a sent form whole, so that no handler acts on half of one.
+func parseForm(r *http.Request) error {
+	if r.Method != http.MethodPost {
+		return nil
+	}
+	if err := r.ParseForm(); err != nil {
+		return fault.Wrap(fault.Invalid, "The form could not be read: it is too large or damaged.", err)
+	}
+	return nil
 }
 
 // admit fails closed: a route that is not public needs a session, and a route by role needs one of its roles.

@@ -47,7 +47,7 @@ func newRunLive(run revoke.Run, targets []revoke.RunTarget, cloud string, now ti
 		live.Notes = append(live.Notes, needsSignIn(run, targets))
 	}
 	for _, t := range targets {
-		live.Targets = append(live.Targets, runTarget(run, t))
+		live.Targets = append(live.Targets, runTarget(t))
 	}
 	if len(targets) == 1 {
 		oneTarget(&live, run, targets[0], cloud, now)
@@ -121,7 +121,7 @@ func dueWords(due, now time.Time) string {
 	return ""
 }
 
-func runTarget(run revoke.Run, t revoke.RunTarget) templates.RunTarget {
+func runTarget(t revoke.RunTarget) templates.RunTarget {
 	out := templates.RunTarget{
 		Person:  templates.Person{Name: t.Name, UPN: t.UPN, ID: t.OID, Href: "/users/" + t.OID},
 		Outcome: templates.Outcome(t.State), Cause: t.Message, RequestID: t.RequestID, ErrorCode: t.Code,
@@ -139,12 +139,12 @@ func runTarget(run revoke.Run, t revoke.RunTarget) templates.RunTarget {
 	if t.Settled != "" {
 		out.Cause = joinNonEmpty(" ", out.Cause, upperFirst(t.Settled)+".")
 	}
-	out.WayOut, out.Link = wayOut(run, t)
+	out.WayOut, out.Link = wayOut(t)
 	return out
 }
 
 // wayOut is what to do about an outcome that is not a success.
-func wayOut(run revoke.Run, t revoke.RunTarget) (string, templates.Link) {
+func wayOut(t revoke.RunTarget) (string, templates.Link) {
 	card := templates.Link{Label: "Open the user card", Href: "/users/" + t.OID}
 	switch t.State {
 	case revoke.Refused:

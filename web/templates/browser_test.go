@@ -17,7 +17,7 @@ import (
 )
 
 // policy is the strictest form of the product's Content-Security-Policy that the pages must hold under.
-const policy = "default-src 'none'; script-src 'self' 'nonce-" + nonce + "'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
+const policy = "default-src 'none'; script-src 'nonce-" + nonce + "'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types htmx"
 
 func withPolicy(next http.Handler) http.Handler {
