@@ -31,7 +31,7 @@ func trouble() map[string]func(*fakeOP) {
 		"bad client info":  func(op *fakeOP) { op.extra = map[string]any{"client_info": "canary-token!"} },
 		"error page":       raw(502, `canary-token`),
 		"error with body":  raw(400, `{"error":"invalid_grant","error_description":"AADSTS70008: canary-token","claims":"canary-token","correlation_id":"canary-token"}`),
-		"hostile error":    raw(400, `{"error":"canary-token","error_codes":["canary-token"]}`),
+		"hostile error":    raw(400, `{"error":"canary-token","error_codes":[7],"claims":"{canary"}`),
 		"declined scopes":  func(op *fakeOP) { op.scope = func(string) string { return "canary-token" } },
 		"not delegated":    func(op *fakeOP) { op.access = func(c map[string]any) { c["idtyp"] = "app" } },
 		"wrong nonce":      func(op *fakeOP) { op.idToken = func(c map[string]any) { c["nonce"] = "canary-token" } },

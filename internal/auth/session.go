@@ -133,6 +133,7 @@ func (s *Session) Tokens(scopes ...string) operator.TokenSource {
 	}
 	return &source{
 		svc: s.svc, oid: who.OID, asked: union(usual, scopes), extra: scopes,
+		with: func(more ...string) operator.TokenSource { return s.Tokens(union(scopes, more)...) },
 		locker: func(ctx context.Context) (func(), error) {
 			return s.svc.locks.lock(ctx, "tokens "+string(s.rec.ticket.id))
 		},

@@ -388,3 +388,10 @@ func TestNewRefusesOptionsThatAreNotSafe(t *testing.T) {
 		}
 	}
 }
+
+func TestObjectIDMustBeAGUIDEvenIfEverythingAgreesOnIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, err := r.trySignIn(t, r.browser(), person{OID: "alice", UPN: "alice@contoso.example"}, auth.BeginOptions{})
+	wantKind(t, err, fault.Unauthenticated)
+}

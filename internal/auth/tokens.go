@@ -27,6 +27,7 @@ type source struct {
 	locker func(context.Context) (unlock func(), err error)
 	load   func(context.Context) ([]byte, error)
 	save   func(context.Context, []byte) error // load and save are called while locked
+	with   func(scopes ...string) operator.TokenSource
 	until  time.Time                           // no token is given from then on; zero for no such limit
 
 	mu   sync.Mutex
@@ -49,6 +50,14 @@ func (t *source) Token(ctx context.Context) (operator.Token, error) {
 
 // Fresh implements operator.TokenSource.
 func (t *source) Fresh(ctx context.Context) (operator.Token, error) { return t.acquire(ctx, true) }
+
+// With implements what operator.With asks for. A source that was made for one purpose stays as it is.
+func (t *source) With(scopes ...string) operator.TokenSource {
+	if t.with == nil {
+		return t
+	}
+	return t.with(scopes...)
+}
 
 func (t *source) over() error {
 	if !t.until.IsZero() && !t.svc.now().Before(t.until) {

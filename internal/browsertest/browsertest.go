@@ -10,7 +10,9 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +32,7 @@ var axe string
 var names = []string{"chromium", "chromium-browser", "google-chrome"}
 
 // Start starts a browser that ends with the test and returns a context for chromedp.Run, with a tab of its own. It skips
-// the test where no Chromium is installed. The whole of it may last up to limit.
+// the test where no Chromium is installed, and fails it there when EVICT_TEST_REQUIRE lists "browser". The whole of it may last up to limit.
 func Start(t *testing.T, limit time.Duration) context.Context {
 	t.Helper()
 	bin := ""
@@ -41,6 +43,9 @@ func Start(t *testing.T, limit time.Duration) context.Context {
 		}
 	}
 	if bin == "" {
+		if slices.Contains(strings.Split(os.Getenv("EVICT_TEST_REQUIRE"), ","), "browser") {
+			t.Fatal("no Chromium on this machine, and EVICT_TEST_REQUIRE asks for one")
+		}
 		t.Skip("no Chromium on this machine")
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],

@@ -56,7 +56,7 @@ func (s *Service) Card(ctx context.Context, t operator.TokenSource, op operator.
 		g.must("standing", func(ctx context.Context) (err error) { card.Operator, err = s.Standing(ctx, t, op.OID); return err })
 	}
 	g.read(partSignIn, func(ctx context.Context) (err error) {
-		card.LastSignIn, err = s.graph.LastSignIn(ctx, t, id)
+		card.LastSignIn, err = s.graph.LastSignIn(ctx, partSignIn.tokens(t), id)
 		return err
 	})
 	unread, err := g.wait()
@@ -80,7 +80,7 @@ func (s *Service) federation(ctx context.Context, t operator.TokenSource, card *
 	}
 	g := newGather(ctx)
 	g.read(partDomain, func(ctx context.Context) (err error) {
-		card.Federated, err = s.graph.Federated(ctx, t, domain)
+		card.Federated, err = s.graph.Federated(ctx, partDomain.tokens(t), domain)
 		return err
 	})
 	unread, err := g.wait()

@@ -38,7 +38,8 @@ func (g *gather) read(p part, f func(ctx context.Context) error) {
 		if err == nil {
 			return nil
 		}
-		if stops(g.ctx, err) {
+		// A missing consent for one part is no reason to send anybody to sign in; a dead sign-in stops the other parts.
+		if stops(g.ctx, err) && (p.scope == "" || g.ctx.Err() != nil) {
 			return err
 		}
 		g.mu.Lock()

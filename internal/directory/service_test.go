@@ -117,12 +117,20 @@ func TestCardFailsOnlyWithoutTheUserOrASignIn(t *testing.T) {
 			t.Errorf("%v: got %v, want kind %v", cause, err, want)
 		}
 	}
-	for _, method := range []string{"User", "Memberships", "ActiveRoles", "EligibleRoles", "LastSignIn", "Federated", "OwnedGroups"} {
+	for _, method := range []string{"User", "Memberships", "ActiveRoles", "EligibleRoles", "OwnedGroups"} {
 		f := house()
 		f.fail[method] = reauth()
 		_, err := service(f).Card(t.Context(), tokens{}, op(), annOID)
 		if _, ok := errors.AsType[*operator.ReauthError](err); !ok {
 			t.Errorf("%s: got %v, want a ReauthError", method, err)
+		}
+	}
+	for _, method := range []string{"LastSignIn", "Federated"} { // permissions that not every tenant consents to
+		f := house()
+		f.fail[method] = reauth()
+		card, err := service(f).Card(t.Context(), tokens{}, op(), annOID)
+		if err != nil || len(card.Unread) == 0 || !strings.Contains(card.Unread[0].Why, "no consent") {
+			t.Errorf("%s without consent: got %v, %+v, want it unread with the cause", method, err, card.Unread)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())

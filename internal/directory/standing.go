@@ -133,7 +133,7 @@ func (s *Service) describe(ctx context.Context, t operator.TokenSource, st *Stan
 	for i := range units {
 		if units[i].Name == "" || units[i].Restricted == Unknown {
 			g.read(partUnit, func(ctx context.Context) error {
-				u, err := s.graph.Unit(ctx, t, units[i].ID)
+				u, err := s.graph.Unit(ctx, partUnit.tokens(t), units[i].ID)
 				if err == nil {
 					units[i] = u
 				}

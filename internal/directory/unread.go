@@ -15,6 +15,7 @@ type part struct {
 	what   string
 	needs  string // the fix for a refusal
 	weighs bool   // could change a prediction of authority
+	scope  string // a permission that not every tenant consents to, asked for when the part is read; "" for none
 }
 
 var (
@@ -26,13 +27,21 @@ var (
 	partActive      = part{what: "active directory roles", needs: "The app needs RoleManagement.Read.Directory, and you need to be allowed to read role assignments.", weighs: true}
 	partGroupRoles  = part{what: "directory roles held through groups", needs: partActive.needs, weighs: true}
 	partEligible    = part{what: "PIM-eligible roles", needs: "Global Reader, Security Reader, Security Operator, Security Administrator or Privileged Role Administrator may read them."}
-	partUnit        = part{what: "the restriction of an administrative unit", needs: "The app needs the permission AdministrativeUnit.Read.All."}
-	partDomain      = part{what: "domain federation", needs: "The app needs the permission Domain.Read.All, and your consent to it."}
-	partSignIn      = part{what: "last sign-in", needs: "The app needs the permission AuditLog.Read.All, and you need a role such as Reports Reader or Security Reader."}
+	partUnit        = part{what: "the restriction of an administrative unit", needs: "The app needs the permission AdministrativeUnit.Read.All.", scope: "AdministrativeUnit.Read.All"}
+	partDomain      = part{what: "domain federation", needs: "The app needs the permission Domain.Read.All.", scope: "Domain.Read.All"}
+	partSignIn      = part{what: "last sign-in", needs: "The app needs the permission AuditLog.Read.All, and you need a role such as Reports Reader or Security Reader.", scope: "AuditLog.Read.All"}
 	partMembers     = part{what: "members", needs: "Groups with hidden membership need the permission Member.Read.Hidden."}
 	partHolders     = part{what: "holders of the role", needs: "The app needs RoleManagement.Read.Directory, and you need to be allowed to read role assignments."}
 	partCandidates  = part{what: "PIM-eligible holders", needs: partEligible.needs}
 )
+
+// tokens is the token source for reading the part.
+func (p part) tokens(t operator.TokenSource) operator.TokenSource {
+	if p.scope == "" {
+		return t
+	}
+	return operator.With(t, p.scope)
+}
 
 // stops reports whether an error ends the whole page instead of one part of it: a sign-in is needed, or nobody waits.
 func stops(ctx context.Context, err error) bool {
@@ -43,6 +52,10 @@ func stops(ctx context.Context, err error) bool {
 // unread says for a person why a part could not be read.
 func (p part) unread(err error) Unread {
 	u := Unread{What: p.what, Weighs: p.weighs, Why: "Microsoft Graph did not answer", Fix: "Load the page again in a moment."}
+	if _, ok := errors.AsType[*operator.ReauthError](err); ok && p.scope != "" {
+		u.Why, u.Fix = "the app has no consent for it", p.needs
+		return u
+	}
 	call, ok := errors.AsType[*CallError](err)
 	if !ok {
 		if e, ok := errors.AsType[*fault.Error](err); ok {

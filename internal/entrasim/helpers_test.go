@@ -290,3 +290,12 @@ func graphDo(t *testing.T, s *entrasim.Sim, bearer, method, path, body string, h
 	}
 	return s.HTTPClient().Do(req)
 }
+
+func decode(t *testing.T, resp *http.Response) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&m); err != nil {
+		t.Fatalf("answer is not JSON: %v", err)
+	}
+	return m
+}

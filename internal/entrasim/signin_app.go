@@ -104,8 +104,8 @@ func (s *Sim) checkFederated(f FederatedCredential, tok *jwt.JSONWebToken) *aadE
 func (s *Sim) checkCertificate(a *app, tok *jwt.JSONWebToken, tokenEndpoint string) *aadError {
 	var key crypto.PublicKey
 	for _, name := range []jose.HeaderKey{"x5t#S256", "x5t"} {
-		if print, ok := tok.Headers[0].ExtraHeaders[name].(string); ok && a.certs[strings.TrimRight(print, "=")] != nil {
-			key = a.certs[strings.TrimRight(print, "=")]
+		if print, ok := tok.Headers[0].ExtraHeaders[name].(string); ok && a.certs[urlSafe(print)] != nil {
+			key = a.certs[urlSafe(print)]
 			break
 		}
 	}
@@ -123,6 +123,11 @@ func (s *Sim) checkCertificate(a *app, tok *jwt.JSONWebToken, tokenEndpoint stri
 		return aadErr(errInvalidClient, 700023, fmt.Sprintf("Client assertion audience claim does not match Realm issuer. Expected '%s'.", tokenEndpoint))
 	}
 	return s.checkTimes(c)
+}
+
+// urlSafe writes base64 of either alphabet as the URL-safe one without padding: MSAL sends the standard alphabet.
+func urlSafe(v string) string {
+	return strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(v)
 }
 
 // isOwnAudience accepts the token endpoint as asked, and the issuer beside it, as Entra does.

@@ -184,24 +184,19 @@ func (b *builder) addUnits() {
 	leeds := &unit{id: b.ids.next(), name: "Leeds branch", description: "People who work at Leeds"}
 	exec := &unit{id: b.ids.next(), name: "Executive office", description: "Restricted management", restricted: true}
 	b.units = []*unit{leeds, exec}
-	byNote := b.castByName()
+	cast := b.castByName()
 	for i, u := range b.users {
-		if u.office == "Leeds" && i%2 == 0 && !u.elsewhere && len(b.activeRoles(u)) == 0 && b.consoleRoles[u.id] == nil {
+		if i >= len(b.castOrder) && u.office == "Leeds" && !u.elsewhere && len(b.activeRoles(u)) == 0 {
 			b.joinUnit(0, int32(i))
 		}
 	}
-	b.joinUnit(0, b.indexOf(byNote["Callum Reid"]))
-	b.joinUnit(1, b.indexOf(byNote["Eleanor Voss"]))
-	b.assignRole(byNote["Joseph Barasa"].id, RoleHelpdeskAdministrator, "/administrativeUnits/"+leeds.id)
-	b.assignRole(byNote["Saoirse Kell"].id, RoleUserAdministrator, "/administrativeUnits/"+exec.id)
+	b.joinUnit(0, b.indexOf(cast["Callum Reid"]))
+	b.joinUnit(1, b.indexOf(cast["Eleanor Voss"]))
+	b.assignRole(cast["Joseph Barasa"].id, RoleHelpdeskAdministrator, "/administrativeUnits/"+leeds.id)
+	b.assignRole(cast["Saoirse Kell"].id, RoleUserAdministrator, "/administrativeUnits/"+exec.id)
 }
 
 func (b *builder) joinUnit(unit int32, u int32) {
-	for _, have := range b.users[u].units {
-		if have == unit || b.units[have].restricted || b.units[unit].restricted {
-			return
-		}
-	}
 	b.users[u].units = append(b.users[u].units, unit)
 	b.units[unit].members = append(b.units[unit].members, u)
 }

@@ -42,6 +42,18 @@ type TokenSource interface {
 	Fresh(ctx context.Context) (Token, error)
 }
 
+// With returns a source of the same operator's tokens that carry further permissions, by their short names, for a
+// reading that not every tenant consents to. Without that consent its methods return a *ReauthError. A source that
+// cannot ask for more is returned as it is, and Graph then refuses.
+func With(t TokenSource, scopes ...string) TokenSource {
+	if w, ok := t.(interface {
+		With(scopes ...string) TokenSource
+	}); ok {
+		return w.With(scopes...)
+	}
+	return t
+}
+
 // ReauthError says that the operator has to go through sign-in again before Microsoft lets them go on: the refresh
 // token was revoked, the account changed, consent is missing, or a claims challenge (continuous access evaluation)
 // asks for it.

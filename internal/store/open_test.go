@@ -148,9 +148,13 @@ func TestPingFailsWhenNoWriteCanBegin(t *testing.T) {
 			return nil
 		}
 	})
-	done := make(chan error)
+	done := make(chan error, 1)
 	go func() { done <- db.Ledger().Append(t.Context(), event(audit.SignedIn, 1)) }()
-	<-inside
+	select {
+	case <-inside:
+	case err := <-done:
+		t.Fatalf("the write ended without its hook: %v", err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := db.Ping(ctx); err == nil {
@@ -242,5 +246,31 @@ func TestAnUnreachableDatabaseIsAnErrorWithoutThePassword(t *testing.T) {
 		if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the error holds the password: %v", err)
 		}
+	}
+}
+
+func TestSQLiteConnectionsAreSetUpForSafety(t *testing.T) {
+	t.Parallel()
+	writer, reader := storetest.Open(t).Pools()
+	for pragma, want := range map[string][2]string{ // of the writer, of a reader
+		"journal_mode":  {"wal", "wal"},
+		"synchronous":   {"2", "2"}, // FULL: a committed intent survives a power cut
+		"foreign_keys":  {"1", "1"},
+		"secure_delete": {"1", "0"},
+		"query_only":    {"0", "1"},
+	} {
+		var got [2]string
+		if err := writer.QueryRowContext(t.Context(), "pragma "+pragma).Scan(&got[0]); err != nil {
+			t.Fatal(err)
+		}
+		if err := reader.QueryRowContext(t.Context(), "pragma "+pragma).Scan(&got[1]); err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Errorf("%s is %v, want %v", pragma, got, want)
+		}
+	}
+	if _, err := reader.ExecContext(t.Context(), `delete from session`); err == nil {
+		t.Error("a reader can write")
 	}
 }

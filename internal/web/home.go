@@ -76,9 +76,9 @@ func newNeeds(runs []revoke.RunSummary, now time.Time) []templates.Need {
 }
 
 // myRoles is the panel of one's own directory roles and what they allow; unread says why something is missing.
-func myRoles(me directory.Me, err error, now time.Time) (roles []templates.MyRole, unread string) {
+func myRoles(me directory.Me, err error, now time.Time) (roles []templates.MyRole, unread []templates.Unread) {
 	if err != nil {
-		return nil, "Your directory roles could not be read from Microsoft Graph."
+		return nil, []templates.Unread{{What: "Your directory roles", Why: "Microsoft Graph did not answer as it should", WayOut: "Load the page again in a moment."}}
 	}
 	for _, a := range me.Allows {
 		roles = append(roles, templates.MyRole{
@@ -87,7 +87,7 @@ func myRoles(me directory.Me, err error, now time.Time) (roles []templates.MyRol
 			Allows: a.Sentence,
 		})
 	}
-	return roles, showUnread(me.Unread)
+	return roles, unreadParts(me.Unread)
 }
 
 func (s *Server) showComponents(w http.ResponseWriter, r *http.Request) error {

@@ -92,13 +92,23 @@ func (s *Server) ledgerRow(rec audit.Record) templates.LedgerRow {
 	e := rec.Event
 	row := templates.LedgerRow{
 		Seq: strconv.FormatInt(rec.Seq, 10), Href: "/ledger/" + strconv.FormatInt(rec.Seq, 10), Kind: kindWords(e.Kind),
-		Operator: showPerson(e.Operator), Target: showPerson(e.Target), Outcome: templates.Outcome(e.Outcome),
+		Operator: showPerson(e.Operator), Target: showPerson(e.Target), Outcome: rowOutcome(e),
 		Reason: e.Reason, Ticket: e.Ticket,
 	}
 	if t, err := audit.ParseTime(e.Time); err == nil {
 		row.Time = showTime(t, s.Now())
 	}
 	return row
+}
+
+// rowOutcome is the outcome where it says more than the kind: whether a target's end was the end, or will be tried again.
+func rowOutcome(e audit.Event) templates.Outcome {
+	switch e.Kind {
+	case audit.TargetConfirmed, audit.TargetUnconfirmed, audit.TargetNotCovered, audit.TargetRefused, audit.TargetFailed, audit.TargetSkipped:
+		return templates.Outcome(e.Outcome)
+	default:
+		return ""
+	}
 }
 
 func showPerson(p *audit.Person) templates.Person {

@@ -73,7 +73,7 @@ func needsSignIn(run revoke.Run, targets []revoke.RunTarget) templates.Note {
 
 // oneTarget adds what a run of one person shows: where it stands, what happened, the clock, and the words to pass on.
 func oneTarget(live *templates.RunLive, run revoke.Run, t revoke.RunTarget, cloud string, now time.Time) {
-	live.Status = statusSentence(t, now)
+	live.Status, live.Outcome = statusSentence(t, now), templates.Outcome(t.State)
 	live.Timeline = timeline(run, t, now)
 	live.Clock = templates.Clock{ExchangeOnly: strings.HasPrefix(cloud, "usgov"), External: t.Has(revoke.FlagExternal)}
 	if t.State == revoke.Confirmed {
@@ -219,7 +219,7 @@ func ticketText(run revoke.Run, t revoke.RunTarget, cloud string) string {
 	var b strings.Builder
 	line := func(label, value string) {
 		if value != "" {
-			fmt.Fprintf(&b, "%-18s %s\n", label+":", value)
+			fmt.Fprintf(&b, "%s: %s\n", label, value)
 		}
 	}
 	if cloud == "simulator" {

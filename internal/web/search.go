@@ -61,9 +61,7 @@ func newSearchResults(query string, f directory.Found) templates.SearchResults {
 		}
 		out.Roles = append(out.Roles, h)
 	}
-	for _, u := range f.Unread {
-		out.Unread = append(out.Unread, templates.Unread{What: u.What, Why: u.Why, WayOut: u.Fix})
-	}
+	out.Unread = unreadParts(f.Unread)
 	if len(out.Users) > hitsShown {
 		out.More = fmt.Sprintf("Showing the first %d users. Type more of the name.", hitsShown)
 	}

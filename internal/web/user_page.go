@@ -25,7 +25,10 @@ func newUserPage(c directory.Card, last []revoke.RunSummary, lastUnread bool, cl
 		},
 		Form: &templates.RevokeForm{Action: "/users/" + u.ID + "/revoke", External: u.External()},
 	}
-	page.RolesUnread = showUnread(c.Standing.Unread)
+	page.RolesUnread = unreadParts(c.Standing.Unread)
+	if len(c.Standing.Unread) > 0 {
+		page.NoRoles = "None that could be read."
+	}
 	if c.Self {
 		page.Form, page.Prediction = nil, nil
 		page.NoFormWhy = "This is you. To end your own sessions everywhere, use My sessions: it needs no directory role."
@@ -173,6 +176,15 @@ func whyUnread(all []directory.Unread, word string) string {
 		}
 	}
 	return ""
+}
+
+// unreadParts names each part that could not be read.
+func unreadParts(all []directory.Unread) []templates.Unread {
+	var out []templates.Unread
+	for _, u := range all {
+		out = append(out, templates.Unread{What: upperFirst(u.What), Why: u.Why, WayOut: u.Fix})
+	}
+	return out
 }
 
 // showUnread is one sentence for each part that could not be read.

@@ -86,7 +86,7 @@ func userVariants() []fixture {
 	external.Person = templates.Person{Name: "Maria-Theresia von und zu Hohenfels", UPN: longUPN, ID: victimID}
 	external.Tags = []templates.Tag{{Label: "external", Tone: templates.ToneOn}, {Label: "disabled"}, {Label: "privileged: unknown", Tone: templates.ToneWarn}}
 	external.Notes = []templates.Note{templates.NoteExternal("partner-company.example"), templates.NoteDisabled(), templates.NoteOperator()}
-	external.Roles, external.RolesUnread, external.Groups = nil, "Graph answered 403: your roles do not read role assignments. Ask for Security Reader.", nil
+	external.Roles, external.RolesUnread, external.Groups = nil, []templates.Unread{{What: "PIM-eligible roles", Why: "Microsoft refuses you this reading", WayOut: "Security Reader may read them."}}, nil
 	external.Prediction = &templates.Prediction{Verdict: templates.VerdictUnknown, Reason: "Your own roles could not be read.", WayOut: "You may try: Graph decides."}
 	external.Form = &templates.RevokeForm{Action: "/x", External: true, Reason: "Phished; reported by phone at 13:40", Ticket: "INC-20418", DraftRestored: true, ExternalError: "Tick this to go on: the account is external."}
 	external.Clock = templates.Clock{External: true}
@@ -132,7 +132,7 @@ func homeVariants() []fixture {
 			{Tag: templates.Tag{Label: "paused: needs sign-in", Tone: templates.ToneWarn}, Title: "Revoking 412 people", Text: "Your sign-in could no longer be used after 188. The other 224 wait.", Time: at("13:58:40", "6 min ago"), Action: templates.Link{Label: "Sign in and resume", Href: "/runs/3"}},
 			{Tag: templates.Tag{Label: "unconfirmed", Tone: templates.ToneWarn}, Title: "Jo Lind", Text: "Graph answered 200 and the stamp has not moved for 10 min.", Time: at("13:50:00", "15 min ago"), Action: templates.Link{Label: "Look", Href: "/runs/4"}},
 		}}
-	empty := templates.HomePage{Page: frame("Home", "Home"), ShowRoles: true, RolesUnread: "Graph did not answer in time. Load the page again."}
+	empty := templates.HomePage{Page: frame("Home", "Home"), ShowRoles: true, RolesUnread: []templates.Unread{{What: "directory roles", Why: "Graph did not answer in time", WayOut: "Load the page again."}}}
 	empty.Page.Rehearsal, empty.Page.Tenant = false, "Contoso Bank (contoso.example)"
 	empty.Page.Flash = &templates.Flash{Tone: templates.ToneOK, Text: "You are signed in."}
 	auditor := templates.HomePage{Page: frame("Home", "Home"), Runs: someRuns(), RunsHref: "/runs"}

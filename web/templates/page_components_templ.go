@@ -376,15 +376,15 @@ func galleryForms() templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = rolePanel([]MyRole{{Name: "User Administrator", State: "active", Active: true, Scope: "tenant", Since: galleryTime(), Allows: "Revokes people who hold no privileged role."}, {Name: "Privileged Authentication Administrator", State: "eligible", Scope: "tenant", Allows: "Activate it to revoke administrators."}}, "").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = rolePanel([]MyRole{{Name: "User Administrator", State: "active", Active: true, Scope: "tenant", Since: galleryTime(), Allows: "Revokes people who hold no privileged role."}, {Name: "Privileged Authentication Administrator", State: "eligible", Scope: "tenant", Allows: "Activate it to revoke administrators."}}, nil).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = rolePanel(nil, "Graph answered 403.").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = rolePanel(nil, []Unread{{What: "Directory roles", Why: "Microsoft refuses you this reading", WayOut: "Security Reader may read them."}}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = rolePanel(nil, "").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = rolePanel(nil, nil).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

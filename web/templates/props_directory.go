@@ -38,7 +38,7 @@ type HomePage struct {
 	RunsUnread  string // why the runs could not be read
 	ShowRoles   bool   // false for those who only read the ledger
 	Roles       []MyRole
-	RolesUnread string // why the directory roles could not be read
+	RolesUnread []Unread // what of the directory roles could not be read
 }
 
 // Need is one thing that waits for this operator.
@@ -91,7 +91,7 @@ type MePage struct {
 	ConsoleRoles  []ConsoleRole
 	ShowRoles     bool
 	Roles         []MyRole
-	RolesUnread   string
+	RolesUnread   []Unread
 	Session       []Fact // signed in at, ends at, idle limit
 	Notes         []Note
 	Form          *RevokeForm // nil: may not act
@@ -142,7 +142,8 @@ type UserPage struct {
 	// changed, last revoked by Evict, created, manager or department where they help to be sure of the person.
 	Facts        []Fact
 	Roles        []UserRole
-	RolesUnread  string      // why roles could not be read; rows that were read still show
+	RolesUnread  []Unread    // what could not be read; rows that were read still show
+	NoRoles      string      // the sentence when there are no rows
 	Groups       []UserGroup // groups that make the person privileged: role-assignable, or owned
 	GroupsUnread string
 	Prediction   *Prediction

@@ -214,7 +214,7 @@ func TestOutcomesKeepTheirWords(t *testing.T) {
 func TestWhatCouldNotBeReadIsNeverShownAsNone(t *testing.T) {
 	t.Parallel()
 	page := userPage()
-	page.Roles, page.RolesUnread = nil, "Graph answered 403."
+	page.Roles, page.RolesUnread = nil, []templates.Unread{{What: "directory roles", Why: "Graph answered 403"}}
 	page.Facts = []templates.Fact{{Label: "Last sign-in", Value: templates.Value{Unknown: "Graph answered 403."}}}
 	doc, html := render(t, templates.User(page))
 	if got, want := text(doc.Find(".facts dd").First()), "unknown Graph answered 403."; got != want {

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// output is written by one goroutine and read by another.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+func TestOnlyLoopbackAddressesUnlessExposed(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]bool{
+		"localhost:8081": true, "127.0.0.1:0": true, "[::1]:8443": true, ":8081": false, "0.0.0.0:8081": false,
+		"192.0.2.7:8081": false, "example.com:80": false, "localhost": false, "localhost.evil.example:80": false,
+	} {
+		if got := checkAddress(address, false) == nil; got != want {
+			t.Errorf("%q allowed = %v, want %v", address, got, want)
+		}
+	}
+	if err := checkAddress(":8081", true); err != nil {
+		t.Errorf("-expose: %v", err)
+	}
+}
+
+func TestRunServesUntilStoppedAndSaysWhere(t *testing.T) {
+	t.Parallel()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out, errOut output
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, []string{"-browser", "127.0.0.1:0", "-tls", "127.0.0.1:0", "-people", "40", "-ca-out", ca,
+			"-redirect", "http://localhost:1/a", "-redirect", "http://localhost:2/b"}, &out, &errOut)
+	}()
+	deadline := time.Now().Add(20 * time.Second)
+	for !strings.Contains(out.String(), "Ctrl-C") {
+		if time.Now().After(deadline) {
+			t.Fatalf("nothing announced: %s %s", out.String(), errOut.String())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	said := out.String()
+	for _, want := range []string{"REHEARSAL", "HTTPS_PROXY=http://localhost:", "SSL_CERT_FILE=" + ca, "http://localhost:1/a http://localhost:2/b"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("not said: %q", want)
+		}
+	}
+	base := regexp.MustCompile(`http://localhost:\d+`).FindString(said)
+	resp, err := http.Get(base + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("home page = %d", resp.StatusCode)
+	}
+	raw, err := os.ReadFile(ca)
+	if err != nil || !x509.NewCertPool().AppendCertsFromPEM(raw) {
+		t.Errorf("CA file: %v", err)
+	}
+	cancel()
+	select {
+	case code := <-done:
+		if code != 0 {
+			t.Errorf("exit code %d: %s", code, errOut.String())
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("did not stop")
+	}
+}
+
+func TestBadFlagsAreErrors(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"-browser", ":1"}, {"-people", "-5"}, {"-nonsense"}, {"word"}} {
+		var out, errOut output
+		if got := run(t.Context(), args, &out, &errOut); got != 1 || errOut.String() == "" {
+			t.Errorf("%v: exit code %d, said %q", args, got, errOut.String())
+		}
+	}
+}
