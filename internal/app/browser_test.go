@@ -59,7 +59,7 @@ func TestHelpdeskRevokesOnePersonEndToEnd(t *testing.T) {
 	desk.fill("reason", "Phished, reported by the user at 13:40")
 	clicked := time.Now()
 	desk.click("Revoke sessions")
-	desk.says("Confirmed:")
+	desk.says("Entra has recorded")
 	t.Logf("click to confirmed: %v", time.Since(clicked).Round(10*time.Millisecond))
 	desk.says("INC-20418")
 	desk.clean("run", shoot)
@@ -89,7 +89,7 @@ func TestHelpdeskRevokesOnePersonEndToEnd(t *testing.T) {
 	audit.says("Graph request id")
 	audit.clean("event", shoot)
 	audit.open(run)
-	audit.says("Confirmed:")
+	audit.says("Entra has recorded")
 	audit.open("/users/" + d.cast.Victim.ID)
 	audit.says("console role")
 	if strings.Contains(audit.text(), "Revoke sessions") {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,7 +90,7 @@ func TestNoSecretReachesAnErrorALogOrTheLedger(t *testing.T) {
 			}
 			events, _ := json.Marshal(r.store.events)
 			said += string(events)
-			secrets := append(r.op.issued, "canary", q.Get("state"), q.Get("nonce"))
+			secrets := slices.Concat(r.op.issued, []string{"canary", q.Get("state"), q.Get("nonce")})
 			for _, f := range r.op.forms {
 				secrets = append(secrets, f.Get("code_verifier"))
 			}
@@ -114,7 +115,7 @@ func TestWhatIsStoredIsUnreadable(t *testing.T) {
 	r.store.edit(func(row *auth.SessionRow) { stored += string(row.Sealed) + string(row.Cache) })
 	q, _, _ := b.begin(auth.BeginOptions{ReturnTo: "/users/7"})
 	stored += b.cookies["__Host-evict-signin"]
-	for _, v := range append(r.op.issued, alice.UPN, "canary", "refresh_token", q.Get("nonce"), "/users/7") {
+	for _, v := range slices.Concat(r.op.issued, []string{alice.UPN, "canary", "refresh_token", q.Get("nonce"), "/users/7"}) {
 		if strings.Contains(stored, v) {
 			t.Errorf("%.20q is readable", v)
 		}

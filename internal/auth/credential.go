@@ -92,7 +92,7 @@ func readAssertion(path string) (string, error) {
 // means the system-assigned identity.
 func ManagedIdentityCredential(clientID string) Credential {
 	return Credential{kind: "managed identity", build: func(c Cloud) (confidential.Credential, error) {
-		var id managedidentity.ID = managedidentity.SystemAssigned()
+		id := managedidentity.SystemAssigned()
 		if clientID != "" {
 			id = managedidentity.UserAssignedClientID(clientID)
 		}

@@ -57,6 +57,7 @@ func ended(r Reason) error {
 		f.Message = "You were signed out because nothing happened for a while."
 	case ReasonAbsolute:
 		f.Message = "Your sign-in has reached its longest time."
+	case ReasonNone:
 	case ReasonUnknown:
 		f.Message = "Your session has ended."
 	}
@@ -103,9 +104,9 @@ var (
 	errOther    = errors.New("the sign-in library failed for a reason that is not shown, because it may hold secrets")
 )
 
-// sanitize turns an error of MSAL into one of ours. MSAL's own texts hold whole answers, tokens included, so nothing
+// sanitise turns an error of MSAL into one of ours. MSAL's own texts hold whole answers, tokens included, so nothing
 // but what is picked out here goes on, and no MSAL error is wrapped.
-func sanitize(err error) error {
+func sanitise(err error) error {
 	if err == nil || ours(err) {
 		return err
 	}
@@ -198,7 +199,7 @@ var consentCodes = []string{"AADSTS65001", "AADSTS65004", "AADSTS90094", "AADSTS
 // tokenFault says what an error in getting a token means for whoever needs it: *operator.ReauthError when a new sign-in
 // can help, fault.Unavailable otherwise. asked are the scopes of the request, extra those beyond the usual ones.
 func tokenFault(err error, asked, extra []string) error {
-	err = sanitize(err)
+	err = sanitise(err)
 	if e, ok := errors.AsType[*entraError](err); ok {
 		if !slices.Contains(interactive, e.OAuth) {
 			return entraFault(e)

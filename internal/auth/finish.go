@@ -82,7 +82,7 @@ func (s *Service) redeem(ctx context.Context, q url.Values, p pending) (redeemed
 	}
 	c, m, err := s.client(nil)
 	if err != nil {
-		return redeemed{}, entraUnavailable(sanitize(err))
+		return redeemed{}, entraUnavailable(sanitise(err))
 	}
 	scopes := s.cloud.qualifyAll(union([]string{userRead}, p.Scopes))
 	res, err := c.AcquireTokenByAuthCode(ctx, code, s.redirect, scopes,

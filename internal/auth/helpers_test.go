@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -349,8 +348,4 @@ func last(kinds []audit.Kind) audit.Kind {
 		return ""
 	}
 	return kinds[len(kinds)-1]
-}
-
-func count(kinds []audit.Kind, k audit.Kind) int {
-	return len(slices.DeleteFunc(slices.Clone(kinds), func(v audit.Kind) bool { return v != k }))
 }

@@ -70,7 +70,7 @@ func (s *Service) client(blob []byte) (confidential.Client, *memory, error) {
 func (s *Service) account(ctx context.Context, c *cachedClient, oid string) (confidential.Account, error) {
 	account, err := c.Account(ctx, c.home)
 	if err != nil {
-		return confidential.Account{}, sanitize(err)
+		return confidential.Account{}, sanitise(err)
 	}
 	if account.IsZero() {
 		return confidential.Account{}, errNoToken

@@ -39,7 +39,7 @@ func (s *Service) discover(ctx context.Context) (metadata, error) {
 	}
 	resp, err := s.http.Do(req)
 	if err != nil {
-		return metadata{}, sanitize(err)
+		return metadata{}, sanitise(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -145,7 +145,10 @@ func (s *Session) Tokens(scopes ...string) operator.TokenSource {
 // noTokens is a source that has only an error to give.
 type noTokens struct{ err error }
 
+// Token implements operator.TokenSource.
 func (n noTokens) Token(context.Context) (operator.Token, error) { return operator.Token{}, n.err }
+
+// Fresh implements operator.TokenSource.
 func (n noTokens) Fresh(context.Context) (operator.Token, error) { return operator.Token{}, n.err }
 
 // loadCache reads the cache as it is now: another request may have refreshed it, and a revocation may have ended it.

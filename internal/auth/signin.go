@@ -101,13 +101,13 @@ func (s *Service) newPending(o BeginOptions) (pending, error) {
 func (s *Service) authorizeURL(r *http.Request, o BeginOptions, p pending) (string, error) {
 	c, _, err := s.client(nil)
 	if err != nil {
-		return "", entraUnavailable(sanitize(err))
+		return "", entraUnavailable(sanitise(err))
 	}
 	scopes := append(slices.Clone(oidcScopes), s.cloud.qualifyAll(union([]string{userRead}, o.Scopes))...)
 	raw, err := c.AuthCodeURL(r.Context(), s.clientID, s.redirect, scopes,
 		confidential.WithClaims(o.Claims), confidential.WithLoginHint(o.LoginHint))
 	if err != nil {
-		return "", entraUnavailable(sanitize(err))
+		return "", entraUnavailable(sanitise(err))
 	}
 	u, err := url.Parse(raw)
 	if err != nil || !s.isAuthorize(u) {

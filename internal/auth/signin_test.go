@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -262,8 +263,8 @@ func TestMicrosoftsRefusalIsShownInOurWordsWithItsNumber(t *testing.T) {
 		q, _, _ := b.begin(auth.BeginOptions{})
 		_, err := b.finish(url.Values{"state": q["state"], "error": {c.oauth}, "error_description": {c.description}})
 		wantKind(t, err, c.kind)
-		if got := err.(*fault.Error).Message; got != c.message {
-			t.Errorf("got %q, want %q", got, c.message)
+		if f, _ := errors.AsType[*fault.Error](err); f.Message != c.message {
+			t.Errorf("got %q, want %q", f.Message, c.message)
 		}
 		if e := r.store.events[len(r.store.events)-1]; e.Kind != audit.SignInFailed || strings.Contains(e.Evidence.Message, "555") {
 			t.Errorf("got event %+v", e)

@@ -79,7 +79,7 @@ func refused(code, oauth string, cause error) *fault.Error {
 
 // redeemFault makes the fault of a code that could not be redeemed.
 func redeemFault(err error) *fault.Error {
-	err = sanitize(err)
+	err = sanitise(err)
 	if e, ok := errors.AsType[*entraError](err); ok {
 		if slices.Contains(interactive, e.OAuth) || e.Status < 500 && e.Status != 429 {
 			return refused(e.Code, e.OAuth, e)

@@ -80,8 +80,11 @@ func (st *sqlStore) New(r *http.Request, name string) (*sessions.Session, error)
 	gs := sessions.NewSession(st, name)
 	gs.IsNew, gs.Options = true, st.svc.names.options(0)
 	c, err := r.Cookie(name)
-	if err != nil {
+	if errors.Is(err, http.ErrNoCookie) {
 		return gs, nil
+	}
+	if err != nil {
+		return gs, ErrNoSession
 	}
 	t, ok := parseTicket(c.Value)
 	if !ok {

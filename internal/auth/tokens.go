@@ -28,7 +28,7 @@ type source struct {
 	load   func(context.Context) ([]byte, error)
 	save   func(context.Context, []byte) error // load and save are called while locked
 	with   func(scopes ...string) operator.TokenSource
-	until  time.Time                           // no token is given from then on; zero for no such limit
+	until  time.Time // no token is given from then on; zero for no such limit
 
 	mu   sync.Mutex
 	memo operator.Token

@@ -3,6 +3,7 @@ package auth_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -213,8 +214,8 @@ func TestTroubleThatNoSignInMendsIsUnavailable(t *testing.T) {
 			if strings.Contains(everything(err), "canary") {
 				t.Errorf("the answer is in the error: %v", err)
 			}
-			if name == "throttled" && err.(*fault.Error).RetryAfter != 7*time.Second {
-				t.Errorf("got %v", err.(*fault.Error).RetryAfter)
+			if f, _ := errors.AsType[*fault.Error](err); name == "throttled" && f.RetryAfter != 7*time.Second {
+				t.Errorf("got %v", f.RetryAfter)
 			}
 		})
 	}
@@ -223,11 +224,6 @@ func TestTroubleThatNoSignInMendsIsUnavailable(t *testing.T) {
 func TestTokenEndpointOnAnotherHostGetsNoSecret(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	b := r.browser()
-	q, _, err := b.begin(auth.BeginOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	hits := 0
 	other := newFakeOP(t)
 	other.answer = func(http.ResponseWriter) bool { hits++; return false }
@@ -237,7 +233,7 @@ func TestTokenEndpointOnAnotherHostGetsNoSecret(t *testing.T) {
 		o.Cloud, _ = auth.Simulator(r.op.server.URL, nil)
 	})
 	c := svc.browser()
-	q, _, err = c.begin(auth.BeginOptions{})
+	q, _, err := c.begin(auth.BeginOptions{})
 	if err == nil {
 		_, err = c.finish(r.op.authorize(q, alice))
 	}
@@ -263,7 +259,6 @@ func (d rewriteDocs) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	doc["token_endpoint"] = strings.Replace(doc["token_endpoint"].(string), d.from, d.to, 1)
 	b, _ := json.Marshal(doc)
-	resp.Body = http.NoBody
 	resp.Body = readCloser{strings.NewReader(string(b))}
 	return resp, nil
 }
@@ -378,4 +373,22 @@ func TestUnknownScopeIsADefectOfTheConsole(t *testing.T) {
 	r.signIn(t, b, alice, auth.BeginOptions{})
 	_, err := r.session(t, b).Tokens("https://vault.azure.net/.default").Token(t.Context())
 	wantKind(t, err, fault.Internal)
+}
+
+func TestFurtherScopesCanBeAskedOfASourceThatIsThere(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	b := r.browser()
+	r.signIn(t, b, alice, auth.BeginOptions{})
+	more := operator.With(r.session(t, b).Tokens("Domain.Read.All"), "AuditLog.Read.All")
+	tok, err := more.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	scp, _ := claimsOf(t, tok)["scp"].(string)
+	for _, want := range []string{"/Domain.Read.All", "/AuditLog.Read.All", "/User.RevokeSessions.All"} {
+		if !strings.Contains(scp, want) {
+			t.Errorf("%s is not in %q", want, scp)
+		}
+	}
 }

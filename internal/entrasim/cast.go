@@ -45,8 +45,14 @@ const (
 )
 
 type castEntry struct {
-	user *user
-	note string
+	user        *user
+	note, group string
+}
+
+// castGroup is a part of the cast under one heading, as the pages show it.
+type castGroup struct {
+	Title  string
+	People []Person
 }
 
 // part is how one member of the cast is made.
@@ -59,8 +65,22 @@ type part struct {
 	shape          func(*tenant, *user)
 }
 
+// partGroups are the headings under which the cast is shown, in order.
+var partGroups = []struct {
+	title string
+	parts func() []part
+}{
+	{"They use the console", consoleParts},
+	{"Accounts of every kind", accountParts},
+	{"Administrators", adminParts},
+}
+
 func parts() []part {
-	return append(append(consoleParts(), accountParts()...), adminParts()...)
+	var out []part
+	for _, g := range partGroups {
+		out = append(out, g.parts()...)
+	}
+	return out
 }
 
 func consoleParts() []part {

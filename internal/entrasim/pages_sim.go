@@ -9,7 +9,7 @@ import (
 )
 
 type homeData struct {
-	Cast                        []Person
+	Cast                        []castGroup
 	People                      int
 	Authority, Graph, Proxy, CA string
 	ClientID, TenantID, Domain  string
@@ -24,9 +24,7 @@ func (s *Sim) homePage(w http.ResponseWriter, _ *http.Request) {
 	a := s.apps[s.opts.App.ClientID]
 	d.ClientID, d.RedirectURIs = a.ClientID, a.RedirectURIs
 	d.People, d.Domain = len(s.tenant.users), s.tenant.domain
-	for _, c := range s.tenant.castOrder {
-		d.Cast = append(d.Cast, s.person(c.user))
-	}
+	d.Cast = s.castGroups()
 	s.mu.RUnlock()
 	s.page(w, http.StatusOK, "home", "", layout{Title: "Simulated Entra", Data: d})
 }

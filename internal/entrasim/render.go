@@ -120,7 +120,8 @@ type accountsData struct {
 	App, Query, Action string
 	Fields             []field
 	Current            *Person
-	Cast, Found        []Person
+	Found              []Person
+	Cast               []castGroup
 	Searched           bool
 	More               bool
 }
@@ -150,11 +151,22 @@ func (s *Sim) accountsPage(w http.ResponseWriter, r *http.Request, q *authReques
 		d.Searched = true
 		d.Found, d.More = s.searchPeople(d.Query)
 	}
-	for _, c := range s.tenant.castOrder {
-		d.Cast = append(d.Cast, s.person(c.user))
-	}
+	d.Cast = s.castGroups()
 	s.mu.RUnlock()
 	s.page(w, http.StatusOK, "accounts", q.redirectURI, layout{Title: "Simulated sign-in", Data: d})
+}
+
+// castGroups takes snapshots of the cast for a page. Callers hold s.mu.
+func (s *Sim) castGroups() []castGroup {
+	var out []castGroup
+	for _, c := range s.tenant.castOrder {
+		if len(out) == 0 || out[len(out)-1].Title != c.group {
+			out = append(out, castGroup{Title: c.group})
+		}
+		last := &out[len(out)-1]
+		last.People = append(last.People, s.person(c.user))
+	}
+	return out
 }
 
 // searchPeople finds people by a part of their name or user principal name. Callers hold s.mu.

@@ -56,27 +56,33 @@ func (b *builder) daysAgo(days int) int64 {
 
 func (b *builder) addCast() {
 	ids := newIDs(b.seed, "cast")
-	for _, p := range parts() {
-		u := &user{
-			id: ids.next(), given: p.given, surname: p.surname, name: p.given + " " + p.surname,
-			job: p.job, department: p.dept, enabled: true,
+	for _, g := range partGroups {
+		for _, p := range g.parts() {
+			b.addPart(p, g.title, ids)
 		}
-		b.place(u, offices[0])
-		b.dates(u, 3)
-		u.upn = b.address(u, b.domain)
-		u.mail = u.upn
-		if p.shape != nil {
-			p.shape(b.tenant, u)
-		}
-		b.addUser(u)
-		for _, r := range p.roles {
-			b.assignRole(u.id, r, "/")
-		}
-		if len(p.console) > 0 {
-			b.consoleRoles[u.id] = p.console
-		}
-		b.castOrder = append(b.castOrder, castEntry{u, p.note})
 	}
+}
+
+func (b *builder) addPart(p part, group string, ids source) {
+	u := &user{
+		id: ids.next(), given: p.given, surname: p.surname, name: p.given + " " + p.surname,
+		job: p.job, department: p.dept, enabled: true,
+	}
+	b.place(u, offices[0])
+	b.dates(u, 3)
+	u.upn = b.address(u, b.domain)
+	u.mail = u.upn
+	if p.shape != nil {
+		p.shape(b.tenant, u)
+	}
+	b.addUser(u)
+	for _, r := range p.roles {
+		b.assignRole(u.id, r, "/")
+	}
+	if len(p.console) > 0 {
+		b.consoleRoles[u.id] = p.console
+	}
+	b.castOrder = append(b.castOrder, castEntry{u, p.note, group})
 }
 
 // fillCast takes the snapshots once everything else of the tenant is there.

@@ -91,9 +91,9 @@ func oneTarget(live *templates.RunLive, run revoke.Run, t revoke.RunTarget, clou
 func statusSentence(t revoke.RunTarget, now time.Time) string {
 	switch t.State {
 	case revoke.Confirmed:
-		return "Confirmed: Entra has recorded that sign-ins from before " + showTime(t.After, now).UTC + " get no new token."
+		return "Entra has recorded that sign-ins from before " + showTime(t.After, now).UTC + " get no new token."
 	case revoke.Accepted:
-		return "Accepted by Microsoft; reading back whether Entra has recorded it."
+		return "Microsoft accepted it; reading back whether Entra has recorded it."
 	case revoke.Attempting:
 		if t.Lost {
 			return "The answer was lost or unclear; reading back whether it took effect."
@@ -102,15 +102,15 @@ func statusSentence(t revoke.RunTarget, now time.Time) string {
 	case revoke.Pending:
 		return "Waiting for the next attempt" + dueWords(t.DueAt, now) + ". " + t.Message
 	case revoke.NotCovered:
-		return "Not covered: " + t.Message
+		return t.Message
 	case revoke.Unconfirmed:
-		return "Unconfirmed: " + t.Message
+		return t.Message
 	case revoke.Refused:
-		return "Refused. The sessions live on."
+		return "The sessions live on. " + t.Message
 	case revoke.Skipped:
-		return "Skipped: " + t.Message
+		return t.Message
 	default:
-		return "Failed: " + t.Message
+		return "Nothing is proven: treat the sessions as alive. " + t.Message
 	}
 }
 

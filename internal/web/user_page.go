@@ -27,7 +27,10 @@ func newUserPage(c directory.Card, last []revoke.RunSummary, lastUnread bool, cl
 	}
 	page.RolesUnread = unreadParts(c.Standing.Unread)
 	if len(c.Standing.Unread) > 0 {
-		page.NoRoles = "None that could be read."
+		page.NoRoles = "No role that could be read."
+	}
+	if len(c.Standing.Unread) > 0 && whyUnread(c.Standing.Unread, "active") == "" {
+		page.NoRoles = "No directory role that is active."
 	}
 	if c.Self {
 		page.Form, page.Prediction = nil, nil
