@@ -124,7 +124,7 @@ func (a *App) wire(cloud auth.Cloud, o Options) error {
 	a.auth, err = auth.New(auth.Options{
 		Cloud: cloud, TenantID: a.cfg.TenantID, ClientID: a.cfg.ClientID, Credential: credential,
 		RedirectURL: a.cfg.RedirectURL(), Keys: keys, Store: a.db.Sessions(), Now: a.now, NewID: newID, Logger: a.log,
-		PostLogoutURL: strings.TrimRight(a.cfg.BaseURL, "/") + "/signin?ended=signedout",
+		PostLogoutURL: strings.TrimRight(a.cfg.BaseURL, "/") + "/signin?ended=microsoft",
 		Address:       func(r *http.Request) string { return middleware.GetClientIP(r.Context()) },
 		Match:         func(method, path string) bool { return method == http.MethodGet && web.ReturnPath(path) },
 	})

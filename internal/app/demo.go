@@ -66,7 +66,7 @@ func StartDemo(ctx context.Context, o DemoOptions, baseURL string, ao Options) (
 	d.Sim, err = entrasim.New(entrasim.Options{
 		Seed: o.Seed, People: o.People, Latency: o.Latency, ReadBackLag: o.Lag, Logger: o.Logger, Now: ao.Now,
 		App: entrasim.AppRegistration{
-			RedirectURIs: []string{baseURL + "/auth/callback"}, PostLogoutURIs: []string{baseURL + "/signin?ended=signedout"},
+			RedirectURIs: []string{baseURL + "/auth/callback"}, PostLogoutURIs: []string{baseURL + "/signin?ended=microsoft"},
 		},
 	})
 	if err != nil {

@@ -225,7 +225,7 @@ func entraFault(e *entraError) *fault.Error {
 	f.RetryAfter = e.RetryAfter
 	f.Fix = "Try again in a moment."
 	switch e.OAuth {
-	case "invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "unsupported_grant_type":
+	case "invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "unsupported_grant_type": //nolint:misspell // the protocol's word
 		f.Message = "Microsoft refuses the console's own registration or credential."
 		f.Fix = "An administrator has to look at the app registration and the console's credential."
 	}

@@ -94,6 +94,9 @@ func (s *Service) SignOut(w http.ResponseWriter, r *http.Request, sess *Session)
 	return s.logoutURL(r.Context()), nil
 }
 
+// LogoutURL is Microsoft's address that ends the person's sign-in in their browser and comes back to PostLogoutURL.
+func (s *Service) LogoutURL(ctx context.Context) string { return s.logoutURL(ctx) }
+
 // logoutURL takes Microsoft's address from the discovery document, or where it always is if that cannot be read: a
 // sign-out must not wait for Microsoft.
 func (s *Service) logoutURL(ctx context.Context) string {

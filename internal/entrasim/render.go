@@ -91,7 +91,7 @@ type messageData struct {
 // signInErrorPage shows an error that must not be sent back to the client.
 func (s *Sim) signInErrorPage(w http.ResponseWriter, _ *http.Request, e *aadError) {
 	s.page(w, http.StatusBadRequest, "message", "", layout{Title: "Sign-in failed", Data: messageData{
-		Heading: "Sorry, but we're having trouble signing you in.", Bad: true,
+		Heading: "The sign-in failed", Bad: true,
 		Text:   "The simulated sign-in service refused the request.",
 		Detail: e.description(uuid.NewString(), uuid.NewString(), s.now()),
 	}})

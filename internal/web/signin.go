@@ -21,6 +21,8 @@ func (s *Server) showSignIn(w http.ResponseWriter, r *http.Request) error {
 	case "absolute":
 		page.TimedOut = "absolute"
 	case "signedout":
+		page.SignedOut, page.MicrosoftSignOut = true, s.Auth.LogoutURL(r.Context())
+	case "microsoft":
 		page.SignedOut = true
 	case "everywhere":
 		page.Page.Flash = &templates.Flash{Tone: templates.ToneOK, Text: "Microsoft accepted it: you are being signed out everywhere, and this console's session has ended. Sign in again to confirm that Entra has recorded it."}
@@ -118,11 +120,11 @@ func (s *Server) showNoRole(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
-	to, err := s.Auth.SignOut(w, r, at(r).session)
-	if err != nil {
-		return unavailable("The sign-out could not be recorded, so you are still signed in. Try again.", err)
+	// Microsoft's sign-out is a link on the next page: the form-action of our policy lets no form lead to another host.
+	if _, err := s.Auth.SignOut(w, r, at(r).session); err != nil {
+		return unavailable("The sign-out could not be recorded. This browser is signed out; the session itself ends by its time limits.", err)
 	}
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	http.Redirect(w, r, "/signin?ended=signedout", http.StatusSeeOther)
 	return nil
 }
 

@@ -207,7 +207,7 @@ func signOut(p MePage) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 16, "<button type=\"submit\" data-busy=\"Signing out…\">Sign out of this console</button><p class=\"quiet\">Ends this session here. Your Microsoft sign-in stays.</p></form>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 16, "<button type=\"submit\" data-busy=\"Signing out…\">Sign out of this console</button><p class=\"quiet\">Ends this session here. Your Microsoft sign-in in this browser stays; the next page ends it too.</p></form>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

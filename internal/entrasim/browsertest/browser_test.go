@@ -1,0 +1,155 @@
+// Package browsertest drives the simulator's pages in Chromium: the sign-in form must get through its own content
+// security policy to another origin, and a session must be seen to die. It is skipped where there is no Chromium.
+package browsertest
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"evict/internal/entrasim"
+)
+
+// tab is a browser tab that collects what the browser complains about.
+type tab struct {
+	ctx  context.Context
+	mu   sync.Mutex
+	said []string
+}
+
+func openTab(t *testing.T) *tab {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("no chromium")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(1000, 620))
+	alloc, stopAlloc := chromedp.NewExecAllocator(t.Context(), opts...)
+	t.Cleanup(stopAlloc)
+	ctx, stop := chromedp.NewContext(alloc)
+	t.Cleanup(stop)
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	t.Cleanup(cancel)
+	b := &tab{ctx: ctx}
+	chromedp.ListenTarget(ctx, func(ev any) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		switch ev := ev.(type) {
+		case *log.EventEntryAdded:
+			if !strings.Contains(ev.Entry.URL, "favicon") {
+				b.said = append(b.said, ev.Entry.Text)
+			}
+		case *runtime.EventExceptionThrown:
+			b.said = append(b.said, ev.ExceptionDetails.Error())
+		}
+	})
+	return b
+}
+
+func (b *tab) do(t *testing.T, actions ...chromedp.Action) {
+	t.Helper()
+	if err := chromedp.Run(b.ctx, actions...); err != nil {
+		t.Fatalf("browser: %v", err)
+	}
+}
+
+// shoot keeps a picture where ENTRASIM_SHOTS names a folder.
+func (b *tab) shoot(t *testing.T, name string) {
+	t.Helper()
+	dir := os.Getenv("ENTRASIM_SHOTS")
+	if dir == "" {
+		return
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		var png []byte
+		b.do(t, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+			chromedp.CaptureScreenshot(&png))
+		if err := os.WriteFile(filepath.Join(dir, name+"-"+scheme+".png"), png, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (b *tab) quiet(t *testing.T) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.said {
+		t.Errorf("the browser complains: %s", s)
+	}
+}
+
+func startSim(t *testing.T) *entrasim.Sim {
+	t.Helper()
+	s, err := entrasim.New(entrasim.Options{People: 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Listen("127.0.0.1:0", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestVictimSeesTheSessionEnd(t *testing.T) {
+	s := startSim(t)
+	victim := s.Cast().Victim
+	b := openTab(t)
+	b.do(t, chromedp.Navigate(s.BrowserURL()+"/victim"), chromedp.Click("form button"),
+		chromedp.Click(`button[value="`+victim.ID+`"]`), chromedp.WaitVisible(`[data-state=alive]`))
+	b.shoot(t, "victim-alive")
+	if err := s.Revoke(victim.ID); err != nil {
+		t.Fatal(err)
+	}
+	var text string
+	b.do(t, chromedp.WaitVisible(`[data-state=ended]`), chromedp.Text("#session", &text))
+	b.shoot(t, "victim-ended")
+	if !strings.Contains(text, "AADSTS50173") || !strings.Contains(text, victim.Name) {
+		t.Errorf("the page says %q", text)
+	}
+	b.quiet(t)
+}
+
+func TestSignInReachesAClientOnAnotherOrigin(t *testing.T) {
+	for _, mode := range []string{"query", "form_post"} {
+		t.Run(mode, func(t *testing.T) {
+			s := startSim(t)
+			got := make(chan string, 1)
+			client := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if code := r.FormValue("code"); code != "" && r.FormValue("state") == "st" {
+					got <- code
+				}
+				w.Header().Set("Content-Type", "text/html")
+				_, _ = w.Write([]byte("<title>client</title><p id=done>done</p>"))
+			}))
+			defer client.Close()
+			redirect := strings.Replace(client.URL, "127.0.0.1", "localhost", 1) + "/cb"
+			s.AddRedirectURI(redirect)
+			b := openTab(t)
+			b.do(t, chromedp.Navigate(s.BrowserURL()+"/"+s.TenantID()+"/oauth2/v2.0/authorize?response_type=code&scope=openid&state=st&client_id="+
+				s.App().ClientID+"&response_mode="+mode+"&redirect_uri="+redirect),
+				chromedp.SendKeys("#q", "marit\r"), chromedp.WaitVisible("#found"))
+			b.shoot(t, "accounts-found")
+			b.do(t, chromedp.Click(`button[value="`+s.Cast().Lead.ID+`"]`), chromedp.WaitVisible("#done"))
+			select {
+			case <-got:
+			default:
+				t.Error("no code reached the client")
+			}
+			b.quiet(t)
+		})
+	}
+}
