@@ -18,7 +18,7 @@ import (
 //
 // It gives each event its sequence number, counts it on its run, and adds to RunFinished and RunCancelled how many
 // events the run has written ("events") and the last sequence among them ("last_seq"), which is the event's own.
-func appendEvents(ctx context.Context, tx *sql.Tx, events []audit.Event) error {
+func appendEvents(ctx context.Context, tx *sqlTx, events []audit.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -39,11 +39,11 @@ func appendEvents(ctx context.Context, tx *sql.Tx, events []audit.Event) error {
 			return err
 		}
 	}
-	if _, err := insert(ctx, tx, `insert into ledger_event (seq, id, at_ms, kind, operator_oid, target_oid, run_id,
+	if _, err := tx.insert(ctx, `insert into ledger_event (seq, id, at_ms, kind, operator_oid, target_oid, run_id,
 		plan_id, outcome, ticket, body) values`, "", rows); err != nil {
 		return fmt.Errorf("appending to the ledger: %w", err)
 	}
-	if _, err := insert(ctx, tx, `insert into person (oid, upn, name, folded) values`, `on conflict do nothing`,
+	if _, err := tx.insert(ctx, `insert into person (oid, upn, name, folded) values`, `on conflict do nothing`,
 		personRows(events)); err != nil {
 		return fmt.Errorf("noting names: %w", err)
 	}
@@ -51,7 +51,7 @@ func appendEvents(ctx context.Context, tx *sql.Tx, events []audit.Event) error {
 }
 
 // countOnRuns adds to each run's count of events and returns what the counts were before.
-func countOnRuns(ctx context.Context, tx *sql.Tx, events []audit.Event) (before map[string]int, err error) {
+func countOnRuns(ctx context.Context, tx *sqlTx, events []audit.Event) (before map[string]int, err error) {
 	add := map[string]int{}
 	for _, e := range events {
 		if e.Run != "" {

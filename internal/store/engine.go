@@ -32,7 +32,7 @@ func (r *Revoke) Due(ctx context.Context, now time.Time, limit int) ([]revoke.Ru
 // Claim implements revoke.EngineStore.
 func (r *Revoke) Claim(ctx context.Context, id revoke.RunID, owner string, now time.Time, lease time.Duration) (f revoke.Fence, ok bool, err error) {
 	f = revoke.Fence{Run: id, Owner: owner}
-	err = r.db.write(ctx, "claim", func(ctx context.Context, tx *sql.Tx) ([]audit.Event, error) {
+	err = r.db.write(ctx, "claim", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
 		return nil, tx.QueryRowContext(ctx, `update run set owner = $2, epoch = epoch + 1, lease_until = $3
 			where id = $4 and `+free+` returning epoch`, ms(now), owner, ms(now.Add(lease)), clean(string(id))).Scan(&f.Epoch)
 	})
@@ -47,7 +47,7 @@ const fenced = `id = $1 and epoch = $2 and owner = $3 and state = 'running'`
 
 // Work implements revoke.EngineStore; ErrFenced when the fence no longer holds.
 func (r *Revoke) Work(ctx context.Context, f revoke.Fence) (run revoke.Run, targets []revoke.RunTarget, err error) {
-	err = r.db.read(ctx, "work", func(tx *sql.Tx) error {
+	err = r.db.read(ctx, "work", func(tx *sqlTx) error {
 		run, err = scanRun(tx.QueryRowContext(ctx, `select `+runColumns+` from run where `+fenced,
 			clean(string(f.Run)), f.Epoch, f.Owner))
 		if errors.Is(err, sql.ErrNoRows) {
@@ -69,8 +69,8 @@ func (r *Revoke) Work(ctx context.Context, f revoke.Fence) (run revoke.Run, targ
 
 // Release implements revoke.EngineStore.
 func (r *Revoke) Release(ctx context.Context, f revoke.Fence, due time.Time) error {
-	return r.db.write(ctx, "release", func(ctx context.Context, tx *sql.Tx) ([]audit.Event, error) {
-		_, err := exec(ctx, tx, `update run set owner = '', lease_until = 0, due_at = $4 where `+fenced,
+	return r.db.write(ctx, "release", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
+		_, err := tx.exec(ctx, `update run set owner = '', lease_until = 0, due_at = $4 where `+fenced,
 			clean(string(f.Run)), f.Epoch, f.Owner, ms(due))
 		return nil, err
 	})
@@ -80,11 +80,11 @@ func (r *Revoke) Release(ctx context.Context, f revoke.Fence, due time.Time) err
 // run, evictions, events. The end comes before the evictions, so that a run that ends with the very step that evicts
 // its operator has ended, and is not paused.
 func (r *Revoke) Commit(ctx context.Context, f revoke.Fence, s revoke.Step) error {
-	return r.db.write(ctx, "commit", func(ctx context.Context, tx *sql.Tx) ([]audit.Event, error) {
+	return r.db.write(ctx, "commit", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
 		if err := r.lockRuns(ctx, tx, f.Run, s.Evict); err != nil {
 			return nil, err
 		}
-		n, err := exec(ctx, tx, `update run set lease_until = $4 where `+fenced,
+		n, err := tx.exec(ctx, `update run set lease_until = $4 where `+fenced,
 			clean(string(f.Run)), f.Epoch, f.Owner, ms(s.Now.Add(s.Lease)))
 		if err != nil {
 			return nil, fmt.Errorf("renewing the lease: %w", err)
@@ -107,7 +107,7 @@ func (r *Revoke) Commit(ctx context.Context, f revoke.Fence, s revoke.Step) erro
 
 // lockRuns locks the runs that a step with evictions may touch, in one order: two runs that evict each other's
 // operators would otherwise wait for each other.
-func (r *Revoke) lockRuns(ctx context.Context, tx *sql.Tx, run revoke.RunID, evict []string) error {
+func (r *Revoke) lockRuns(ctx context.Context, tx *sqlTx, run revoke.RunID, evict []string) error {
 	if len(evict) == 0 {
 		return nil
 	}
@@ -123,10 +123,10 @@ func (r *Revoke) lockRuns(ctx context.Context, tx *sql.Tx, run revoke.RunID, evi
 }
 
 // move changes what may change of a target, if it stands where the worker saw it.
-func move(ctx context.Context, tx *sql.Tx, run revoke.RunID, c revoke.Change) error {
+func move(ctx context.Context, tx *sqlTx, run revoke.RunID, c revoke.Change) error {
 	args := append(progressValues(c.Target),
 		clean(string(run)), c.Target.Pos, clean(c.Target.OID), string(c.WasState), c.WasAttempt)
-	n, err := exec(ctx, tx, `update run_target set state = $1, attempt = $2, lost = $3, tries = $4, accepts = $5,
+	n, err := tx.exec(ctx, `update run_target set state = $1, attempt = $2, lost = $3, tries = $4, accepts = $5,
 		reads = $6, due_at = $7, started_at = $8, read_from = $9, t0 = $10, after_at = $11, answered = $12, status = $13,
 		request_id = $14, client_request_id = $15, code = $16, message = $17, settled = $18, updated_at = $19
 		where run = $20 and pos = $21 and oid = $22 and state = $23 and attempt = $24`, args...)
@@ -140,7 +140,7 @@ func move(ctx context.Context, tx *sql.Tx, run revoke.RunID, c revoke.Change) er
 }
 
 // end closes or pauses the run. Its lease ends with it.
-func end(ctx context.Context, tx *sql.Tx, run revoke.RunID, s revoke.Step) error {
+func end(ctx context.Context, tx *sqlTx, run revoke.RunID, s revoke.Step) error {
 	var finished time.Time
 	switch s.End {
 	case "":
@@ -148,13 +148,13 @@ func end(ctx context.Context, tx *sql.Tx, run revoke.RunID, s revoke.Step) error
 	case revoke.RunPaused:
 	case revoke.RunFinished, revoke.RunCancelled:
 		finished = s.Now
-		if _, err := exec(ctx, tx, `delete from run_token where run = $1`, clean(string(run))); err != nil {
+		if _, err := tx.exec(ctx, `delete from run_token where run = $1`, clean(string(run))); err != nil {
 			return fmt.Errorf("deleting the run's token: %w", err)
 		}
 	default:
 		return fmt.Errorf("a step cannot end a run as %q", s.End)
 	}
-	_, err := exec(ctx, tx, `update run set state = $1, pause = $2, claims = $3, finished_at = $4, owner = '',
+	_, err := tx.exec(ctx, `update run set state = $1, pause = $2, claims = $3, finished_at = $4, owner = '',
 		lease_until = 0 where id = $5`, string(s.End), string(s.Pause), clean(s.Claims), ms(finished), clean(string(run)))
 	if err != nil {
 		return fmt.Errorf("ending the run: %w", err)
@@ -163,7 +163,7 @@ func end(ctx context.Context, tx *sql.Tx, run revoke.RunID, s revoke.Step) error
 }
 
 // evict ends what the named people have in the console and returns the events that say so.
-func evict(ctx context.Context, tx *sql.Tx, s revoke.Step) (events []audit.Event, err error) {
+func evict(ctx context.Context, tx *sqlTx, s revoke.Step) (events []audit.Event, err error) {
 	for _, oid := range slices.Compact(slices.Sorted(slices.Values(s.Evict))) {
 		f, err := evictOne(ctx, tx, clean(oid))
 		if err != nil {
@@ -180,14 +180,14 @@ func evict(ctx context.Context, tx *sql.Tx, s revoke.Step) (events []audit.Event
 	return events, nil
 }
 
-func evictOne(ctx context.Context, tx *sql.Tx, oid string) (f revoke.Footprint, err error) {
+func evictOne(ctx context.Context, tx *sqlTx, oid string) (f revoke.Footprint, err error) {
 	f.OID = oid
-	sessions, err := exec(ctx, tx, `delete from session where oid = $1`, oid)
+	sessions, err := tx.exec(ctx, `delete from session where oid = $1`, oid)
 	if err != nil {
 		return f, fmt.Errorf("deleting sessions: %w", err)
 	}
 	f.Sessions = int(sessions)
-	_, err = exec(ctx, tx, `delete from run_token where run in (select id from run where operator_oid = $1)`, oid)
+	_, err = tx.exec(ctx, `delete from run_token where run in (select id from run where operator_oid = $1)`, oid)
 	if err != nil {
 		return f, fmt.Errorf("deleting run tokens: %w", err)
 	}
@@ -206,7 +206,7 @@ func evictOne(ctx context.Context, tx *sql.Tx, oid string) (f revoke.Footprint, 
 }
 
 // lastUPN is how the ledger last named an operator; "" when it never did.
-func lastUPN(ctx context.Context, tx *sql.Tx, oid string) (string, error) {
+func lastUPN(ctx context.Context, tx *sqlTx, oid string) (string, error) {
 	r, err := scanRecord(tx.QueryRowContext(ctx,
 		`select seq, body from ledger_event where operator_oid = $1 order by seq desc limit 1`,
 		strings.ToLower(key(oid))))

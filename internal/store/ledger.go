@@ -31,7 +31,7 @@ func (l *Ledger) Bind(ctx context.Context, cloud, tenant string, opened audit.Ev
 		return err
 	}
 	opened.Kind, opened.Cloud, opened.Tenant = audit.LedgerOpened, cloud, tenant
-	return l.db.write(ctx, "bind", func(ctx context.Context, tx *sql.Tx) ([]audit.Event, error) {
+	return l.db.write(ctx, "bind", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
 		var next int64 // locked, so that of two replicas that start at once one binds and the other one sees it
 		err := tx.QueryRowContext(ctx, `select next_seq from ledger_head where id = 1`+l.db.dialect.forUpdate).Scan(&next)
 		if err != nil {
@@ -65,7 +65,7 @@ func (l *Ledger) bound(ctx context.Context, q querier, cloud, tenant string) err
 
 // Append appends events that change no other state.
 func (l *Ledger) Append(ctx context.Context, events ...audit.Event) error {
-	return l.db.write(ctx, "append", func(context.Context, *sql.Tx) ([]audit.Event, error) { return events, nil })
+	return l.db.write(ctx, "append", func(context.Context, *sqlTx) ([]audit.Event, error) { return events, nil })
 }
 
 // Newest returns the sequence number of the newest event; 0 when there is none.
@@ -104,7 +104,7 @@ func scanRecord(s scanner) (r audit.Record, err error) {
 func (l *Ledger) Search(ctx context.Context, q audit.Query) (records []audit.Record, more bool, err error) {
 	limit := pageSize(q.Limit)
 	upwards := q.After > 0 && q.Before == 0
-	err = l.db.read(ctx, "search", func(tx *sql.Tx) error {
+	err = l.db.read(ctx, "search", func(tx *sqlTx) error {
 		f, err := newSearch(ctx, tx, q)
 		if err != nil {
 			return err

@@ -39,12 +39,12 @@ func storableTarget(t revoke.Target) revoke.Target {
 
 // insertPlan stores a plan that was never stored before. It refuses one whose digest is not that of what will be read
 // back: what is approved, recorded and executed must be the same thing.
-func insertPlan(ctx context.Context, tx *sql.Tx, frozen revoke.Plan) error {
+func insertPlan(ctx context.Context, tx *sqlTx, frozen revoke.Plan) error {
 	p := storable(frozen)
 	if p.Freeze().Digest != frozen.Digest {
 		return fault.New(fault.Invalid, "The plan holds text that cannot be stored as it is, or was changed after it was frozen.")
 	}
-	n, err := exec(ctx, tx, `insert into plan (id, cloud, tenant, creator_oid, creator_tid, creator_upn, creator_name,
+	n, err := tx.exec(ctx, `insert into plan (id, cloud, tenant, creator_oid, creator_tid, creator_upn, creator_name,
 		scope, options, excluded, acknowledged, incomplete, reason, ticket, created_at, expires_at, digest)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) on conflict do nothing`,
 		string(p.ID), p.Cloud, p.Tenant, p.Creator.OID, p.Creator.TID, p.Creator.UPN, p.Creator.Name, list(p.Scope),
@@ -60,7 +60,7 @@ func insertPlan(ctx context.Context, tx *sql.Tx, frozen revoke.Plan) error {
 	for i, t := range p.Targets {
 		rows[i] = append([]any{string(p.ID)}, targetValues(t)...)
 	}
-	if _, err := insert(ctx, tx, `insert into plan_target (plan, `+targetColumns+`) values`, "", rows); err != nil {
+	if _, err := tx.insert(ctx, `insert into plan_target (plan, `+targetColumns+`) values`, "", rows); err != nil {
 		return fmt.Errorf("inserting the plan's targets: %w", err)
 	}
 	return nil
@@ -79,7 +79,7 @@ func targetDest(t *revoke.Target) []any {
 
 // Plan implements revoke.RunStore.
 func (r *Revoke) Plan(ctx context.Context, id revoke.PlanID) (p revoke.Plan, err error) {
-	err = r.db.read(ctx, "plan", func(tx *sql.Tx) error {
+	err = r.db.read(ctx, "plan", func(tx *sqlTx) error {
 		err := tx.QueryRowContext(ctx, `select id, cloud, tenant, creator_oid, creator_tid, creator_upn, creator_name,
 			scope, options, excluded, acknowledged, incomplete, reason, ticket, created_at, expires_at, digest
 			from plan where id = $1`, clean(string(id))).Scan(&p.ID, &p.Cloud, &p.Tenant, &p.Creator.OID, &p.Creator.TID,

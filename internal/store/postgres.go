@@ -15,11 +15,12 @@ const enginePostgres = "PostgreSQL"
 // openPostgres opens one pool for reading and writing.
 func (db *DB) openPostgres(ctx context.Context, address string) error {
 	db.dialect = dialect{
-		engine:     enginePostgres,
-		forUpdate:  ` for update`,
-		migrations: "postgres",
-		hasSchema:  `select count(to_regclass('` + schemaTable + `'))`,
-		retryable:  postgresRetryable,
+		engine:        enginePostgres,
+		forUpdate:     ` for update`,
+		migrations:    "postgres",
+		hasSchema:     `select count(to_regclass('` + schemaTable + `'))`,
+		retryable:     postgresRetryable,
+		rowsPerInsert: 500,
 	}
 	cfg, err := pgxpool.ParseConfig(address) // its error hides the password
 	if err != nil {

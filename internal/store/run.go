@@ -27,7 +27,7 @@ func (db *DB) Revoke() *Revoke { return &Revoke{db} }
 // Launch implements revoke.RunStore. The run starts as running, held by l.Owner with epoch 1. Targets of the plan that
 // l.Targets does not name start as pending. ErrConflict when the plan or the run is there already.
 func (r *Revoke) Launch(ctx context.Context, l revoke.Launch) (revoke.Fence, error) {
-	err := r.db.write(ctx, "launch", func(ctx context.Context, tx *sql.Tx) ([]audit.Event, error) {
+	err := r.db.write(ctx, "launch", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
 		if l.Run.Plan != l.Plan.ID || l.Run.Digest != l.Plan.Digest {
 			return nil, errors.New("the run is not of this plan")
 		}
@@ -58,9 +58,9 @@ func scanRun(s scanner) (r revoke.Run, err error) {
 	return r, err
 }
 
-func insertRun(ctx context.Context, tx *sql.Tx, l revoke.Launch) error {
+func insertRun(ctx context.Context, tx *sqlTx, l revoke.Launch) error {
 	r, who := l.Run, storablePerson(l.Run.Operator)
-	n, err := insert(ctx, tx, `insert into run (`+runColumns+`, owner, epoch, lease_until) values`,
+	n, err := tx.insert(ctx, `insert into run (`+runColumns+`, owner, epoch, lease_until) values`,
 		`on conflict do nothing`, [][]any{{
 			clean(string(r.ID)), clean(string(r.Plan)), clean(r.Digest), clean(r.Cloud), clean(r.Tenant),
 			string(revoke.RunRunning), "", "", who.OID, who.TID, who.UPN, who.Name, clean(r.Address),
@@ -77,7 +77,7 @@ func insertRun(ctx context.Context, tx *sql.Tx, l revoke.Launch) error {
 }
 
 // insertTargets stores the first targets as they are given, and every other target of the plan as pending.
-func insertTargets(ctx context.Context, tx *sql.Tx, l revoke.Launch) error {
+func insertTargets(ctx context.Context, tx *sqlTx, l revoke.Launch) error {
 	given := make(map[int]revoke.RunTarget, len(l.Targets))
 	for _, t := range l.Targets {
 		given[t.Pos] = t
@@ -96,7 +96,7 @@ func insertTargets(ctx context.Context, tx *sql.Tx, l revoke.Launch) error {
 	if len(given) > 0 {
 		return errors.New("a run touches only the targets of its plan")
 	}
-	_, err := insert(ctx, tx, `insert into run_target (run, `+targetColumns+`, `+progressColumns+`) values`, "", rows)
+	_, err := tx.insert(ctx, `insert into run_target (run, `+targetColumns+`, `+progressColumns+`) values`, "", rows)
 	if err != nil {
 		return fmt.Errorf("inserting the run's targets: %w", err)
 	}
@@ -133,7 +133,7 @@ const selectTargets = `select run, ` + targetColumns + `, ` + progressColumns + 
 
 // Run implements revoke.RunStore.
 func (r *Revoke) Run(ctx context.Context, id revoke.RunID) (run revoke.Run, targets []revoke.RunTarget, err error) {
-	err = r.db.read(ctx, "run", func(tx *sql.Tx) error {
+	err = r.db.read(ctx, "run", func(tx *sqlTx) error {
 		run, err = scanRun(tx.QueryRowContext(ctx, `select `+runColumns+` from run where id = $1`, clean(string(id))))
 		if errors.Is(err, sql.ErrNoRows) {
 			return revoke.ErrNotFound
@@ -152,7 +152,7 @@ func (r *Revoke) Run(ctx context.Context, id revoke.RunID) (run revoke.Run, targ
 
 // Runs implements revoke.RunStore. It returns q.Limit runs, 50 when that is 0, at most 200.
 func (r *Revoke) Runs(ctx context.Context, q revoke.RunQuery) (out []revoke.RunSummary, err error) {
-	err = r.db.read(ctx, "runs", func(tx *sql.Tx) error {
+	err = r.db.read(ctx, "runs", func(tx *sqlTx) error {
 		f := runFilter(q)
 		runs, err := collect(ctx, tx, scanRun, `select `+runColumns+` from run`+f.clause()+
 			` order by id desc limit `+strconv.Itoa(pageSize(q.Limit)), f.args...)
@@ -189,7 +189,7 @@ func runFilter(q revoke.RunQuery) *filter {
 }
 
 // summaries adds to each run its first target and how many targets stand where.
-func summaries(ctx context.Context, tx *sql.Tx, runs []revoke.Run) ([]revoke.RunSummary, error) {
+func summaries(ctx context.Context, tx *sqlTx, runs []revoke.Run) ([]revoke.RunSummary, error) {
 	out := make([]revoke.RunSummary, len(runs))
 	at := make(map[revoke.RunID]*revoke.RunSummary, len(runs))
 	ids := make([]string, len(runs))
@@ -228,7 +228,7 @@ func summaries(ctx context.Context, tx *sql.Tx, runs []revoke.Run) ([]revoke.Run
 // Resume implements revoke.RunStore. ErrConflict also when an event's operator is not the run's; ErrNotFound when
 // there is no such run.
 func (r *Revoke) Resume(ctx context.Context, id revoke.RunID, token []byte, expires, now time.Time, events []audit.Event) error {
-	return r.db.write(ctx, "resume", func(ctx context.Context, tx *sql.Tx) ([]audit.Event, error) {
+	return r.db.write(ctx, "resume", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
 		var operator string
 		err := tx.QueryRowContext(ctx, `select operator_oid from run where id = $1`, clean(string(id))).Scan(&operator)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -242,7 +242,7 @@ func (r *Revoke) Resume(ctx context.Context, id revoke.RunID, token []byte, expi
 				return nil, revoke.ErrConflict
 			}
 		}
-		n, err := exec(ctx, tx, `update run set state = $1, pause = '', claims = '', owner = '', lease_until = 0,
+		n, err := tx.exec(ctx, `update run set state = $1, pause = '', claims = '', owner = '', lease_until = 0,
 			due_at = $2 where id = $3 and state = $4`, string(revoke.RunRunning), ms(now), clean(string(id)),
 			string(revoke.RunPaused))
 		if err != nil {
@@ -256,11 +256,11 @@ func (r *Revoke) Resume(ctx context.Context, id revoke.RunID, token []byte, expi
 }
 
 // insertToken stores the sealed token of a run in place of a former one.
-func insertToken(ctx context.Context, tx *sql.Tx, id revoke.RunID, sealed []byte, expires time.Time) error {
+func insertToken(ctx context.Context, tx *sqlTx, id revoke.RunID, sealed []byte, expires time.Time) error {
 	if sealed == nil {
 		return nil
 	}
-	_, err := exec(ctx, tx, `insert into run_token (run, sealed, expires_at) values ($1, $2, $3)
+	_, err := tx.exec(ctx, `insert into run_token (run, sealed, expires_at) values ($1, $2, $3)
 		on conflict (run) do update set sealed = excluded.sealed, expires_at = excluded.expires_at`,
 		clean(string(id)), sealed, ms(expires))
 	if err != nil {

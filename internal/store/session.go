@@ -21,11 +21,11 @@ func (db *DB) Sessions() *Sessions { return &Sessions{db} }
 
 // SignIn implements auth.SessionStore.
 func (s *Sessions) SignIn(ctx context.Context, row auth.SessionRow, replaces []byte, events []audit.Event) error {
-	return s.db.write(ctx, "sign-in", func(ctx context.Context, tx *sql.Tx) ([]audit.Event, error) {
-		if _, err := exec(ctx, tx, `delete from session where id_hash = $1`, replaces); err != nil {
+	return s.db.write(ctx, "sign-in", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
+		if _, err := tx.exec(ctx, `delete from session where id_hash = $1`, replaces); err != nil {
 			return nil, fmt.Errorf("deleting the former session: %w", err)
 		}
-		_, err := exec(ctx, tx, `insert into session (id_hash, oid, tid, sealed, cache, created_at, last_seen, expires_at)
+		_, err := tx.exec(ctx, `insert into session (id_hash, oid, tid, sealed, cache, created_at, last_seen, expires_at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8)`, row.IDHash, key(row.OID), key(row.TID), row.Sealed, row.Cache,
 			ms(row.CreatedAt), ms(row.LastSeen), ms(row.ExpiresAt))
 		if err != nil {
@@ -52,8 +52,8 @@ func (s *Sessions) Session(ctx context.Context, idHash []byte) (auth.SessionRow,
 
 // Update implements auth.SessionStore.
 func (s *Sessions) Update(ctx context.Context, row auth.SessionRow) error {
-	return s.db.write(ctx, "session", func(ctx context.Context, tx *sql.Tx) ([]audit.Event, error) {
-		n, err := exec(ctx, tx, `update session set sealed = $1, cache = $2, last_seen = $3 where id_hash = $4`,
+	return s.db.write(ctx, "session", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
+		n, err := tx.exec(ctx, `update session set sealed = $1, cache = $2, last_seen = $3 where id_hash = $4`,
 			row.Sealed, row.Cache, ms(row.LastSeen), row.IDHash)
 		if err != nil {
 			return nil, fmt.Errorf("updating the session: %w", err)
@@ -66,10 +66,10 @@ func (s *Sessions) Update(ctx context.Context, row auth.SessionRow) error {
 }
 
 // SignOut implements auth.SessionStore. When the session is gone already there is nothing to record: no event is
-// appended, and that is no error.
+// appended, and that is no error. Without an id there is only something to record.
 func (s *Sessions) SignOut(ctx context.Context, idHash []byte, events []audit.Event) error {
-	return s.db.write(ctx, "sign-out", func(ctx context.Context, tx *sql.Tx) ([]audit.Event, error) {
-		n, err := exec(ctx, tx, `delete from session where id_hash = $1`, idHash)
+	return s.db.write(ctx, "sign-out", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
+		n, err := tx.exec(ctx, `delete from session where id_hash = $1`, idHash)
 		if err != nil {
 			return nil, fmt.Errorf("deleting the session: %w", err)
 		}
@@ -82,13 +82,13 @@ func (s *Sessions) SignOut(ctx context.Context, idHash []byte, events []audit.Ev
 
 // Expire implements auth.SessionStore.
 func (s *Sessions) Expire(ctx context.Context, now time.Time, idle time.Duration) error {
-	return s.db.write(ctx, "expire", func(ctx context.Context, tx *sql.Tx) ([]audit.Event, error) {
-		_, err := exec(ctx, tx, `delete from session where expires_at <= $1 or last_seen <= $2`,
+	return s.db.write(ctx, "expire", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
+		_, err := tx.exec(ctx, `delete from session where expires_at <= $1 or last_seen <= $2`,
 			ms(now), ms(now.Add(-idle)))
 		if err != nil {
 			return nil, fmt.Errorf("deleting ended sessions: %w", err)
 		}
-		if _, err := exec(ctx, tx, `delete from run_token where expires_at <= $1`, ms(now)); err != nil {
+		if _, err := tx.exec(ctx, `delete from run_token where expires_at <= $1`, ms(now)); err != nil {
 			return nil, fmt.Errorf("deleting run tokens: %w", err)
 		}
 		return nil, nil

@@ -25,11 +25,12 @@ const (
 // than busy waiting, and readers that cannot write.
 func (db *DB) openSQLite(ctx context.Context, dir string) error {
 	db.dialect = dialect{
-		engine:     engineSQLite,
-		migrations: "sqlite",
-		hasSchema:  `select count(*) from sqlite_master where type = 'table' and name = '` + schemaTable + `'`,
-		tidy:       `pragma optimize`,
-		retryable:  func(error) bool { return false }, // one writer: there is nobody to collide with
+		engine:        engineSQLite,
+		migrations:    "sqlite",
+		hasSchema:     `select count(*) from sqlite_master where type = 'table' and name = '` + schemaTable + `'`,
+		tidy:          `pragma optimize`,
+		retryable:     func(error) bool { return false }, // one writer: there is nobody to collide with
+		rowsPerInsert: 16,
 	}
 	dir, err := db.prepareDir(dir)
 	if err != nil {

@@ -43,6 +43,10 @@ type dialect struct {
 	hasSchema  string // counts the table of schema versions
 	tidy       string // run before closing; "" for nothing
 	retryable  func(error) bool
+
+	// rowsPerInsert: PostgreSQL saves a round trip for each row (and takes 65,535 parameters in one statement); SQLite
+	// has no round trips, and its work for named parameters grows with the square of their number.
+	rowsPerInsert int
 }
 
 // DB is an open database. It is safe for concurrent use.

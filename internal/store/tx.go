@@ -21,7 +21,13 @@ const (
 
 // change is the body of a write: it changes state inside a transaction and returns the events that tell of it. It may
 // be called again when the transaction collided with another one.
-type change func(ctx context.Context, tx *sql.Tx) ([]audit.Event, error)
+type change func(ctx context.Context, tx *sqlTx) ([]audit.Event, error)
+
+// sqlTx is a transaction that knows how many rows its engine best takes in one insert.
+type sqlTx struct {
+	*sql.Tx
+	rowsPerInsert int
+}
 
 // write runs one transaction: the change, then its events, then the commit. Nothing comes between the events and the
 // commit, because the events hold the lock that every writer needs.
@@ -46,10 +52,11 @@ func (db *DB) write(ctx context.Context, op string, fn change) error {
 }
 
 func (db *DB) writeOnce(ctx context.Context, op string, fn change) (err error) {
-	tx, err := db.w.BeginTx(ctx, nil)
+	begun, err := db.w.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("beginning: %w", err)
 	}
+	tx := &sqlTx{begun, db.dialect.rowsPerInsert}
 	defer func() {
 		if rollback := tx.Rollback(); err != nil && rollback != nil && !errors.Is(rollback, sql.ErrTxDone) {
 			err = errors.Join(err, rollback)
@@ -79,13 +86,13 @@ func (db *DB) at(point string) error {
 }
 
 // read runs one read transaction, in which every statement sees the same state.
-func (db *DB) read(ctx context.Context, op string, fn func(tx *sql.Tx) error) error {
-	tx, err := db.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
+func (db *DB) read(ctx context.Context, op string, fn func(tx *sqlTx) error) error {
+	begun, err := db.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
 	if err != nil {
 		return fmt.Errorf("%s: beginning: %w", op, err)
 	}
-	defer func() { _ = tx.Rollback() }() // nothing was written
-	if err := fn(tx); err != nil {
+	defer func() { _ = begun.Rollback() }() // nothing was written
+	if err := fn(&sqlTx{Tx: begun}); err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
 	return nil
@@ -127,7 +134,7 @@ func scanText(s scanner) (v string, err error) {
 }
 
 // exec runs a statement and returns how many rows it touched.
-func exec(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, error) {
+func (tx *sqlTx) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	res, err := tx.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
@@ -135,21 +142,17 @@ func exec(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, er
 	return res.RowsAffected()
 }
 
-// insertChunk is how many rows one insert takes: one round trip for many rows, and far from the limits on parameters
-// (65,535 in PostgreSQL's protocol, 32,766 in SQLite).
-const insertChunk = 500
-
 // insert adds rows by as few statements as possible. head is "insert into t (columns) values", tail what follows the
 // values. It returns how many rows were inserted.
-func insert(ctx context.Context, tx *sql.Tx, head, tail string, rows [][]any) (n int64, err error) {
+func (tx *sqlTx) insert(ctx context.Context, head, tail string, rows [][]any) (n int64, err error) {
 	for len(rows) > 0 {
-		chunk := rows[:min(len(rows), insertChunk)]
+		chunk := rows[:min(len(rows), tx.rowsPerInsert)]
 		rows = rows[len(chunk):]
 		args := make([]any, 0, len(chunk)*len(chunk[0]))
 		for _, r := range chunk {
 			args = append(args, r...)
 		}
-		m, err := exec(ctx, tx, head+" "+tuples(len(chunk), len(chunk[0]))+" "+tail, args...)
+		m, err := tx.exec(ctx, head+" "+tuples(len(chunk), len(chunk[0]))+" "+tail, args...)
 		if err != nil {
 			return n, err
 		}

@@ -16,6 +16,11 @@ import (
 	"evict/web/templates"
 )
 
+// errCrossOrigin: a form that none of our pages sent.
+var errCrossOrigin = &fault.Error{
+	Kind: fault.Forbidden, Message: "This form was not sent by a page of this console.", Fix: "Open the page here and send the form again.",
+}
+
 // errNoRole: signed in, but without a console role.
 var errNoRole = fault.New(fault.Forbidden, "No console role.")
 
@@ -47,7 +52,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errNoRole):
 		http.Redirect(w, r, "/no-role", http.StatusSeeOther)
 		return
-	case kind == fault.Unauthenticated && r.Method == http.MethodGet && !isFragment(r):
+	case auth.ReasonOf(err) != "" && r.Method == http.MethodGet && !isFragment(r):
 		http.Redirect(w, r, signInAddress(r.URL.RequestURI(), err), http.StatusSeeOther)
 		return
 	}
@@ -126,6 +131,12 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, kind fault.Ki
 	case fault.Forbidden:
 		page := templates.ForbiddenError(p, id, "")
 		page.Why, page.WhatToDo = orElse(e.Message, page.Why), orElse(e.Fix, page.WhatToDo)
+		if _, ok := errors.AsType[*directory.CallError](err); ok {
+			page.Title, page.What = "Microsoft does not let you read this", ""
+		}
+		if errors.Is(err, errCrossOrigin) {
+			page.Title = "This form came from elsewhere"
+		}
 		return page
 	case fault.Throttled:
 		page := templates.ThrottledError(p, id, wait(e.RetryAfter), backTo(r))
@@ -145,7 +156,7 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, kind fault.Ki
 // reauthPage sends the operator through sign-in and back. Nothing is replayed: they press the button again.
 func (s *Server) reauthPage(w http.ResponseWriter, r *http.Request, p templates.Page, reauth *operator.ReauthError) templates.ErrorPage {
 	v := at(r)
-	s.keepDraft(r)
+	kept := s.keepDraft(r)
 	href, err := s.Auth.Begin(w, r, auth.BeginOptions{
 		ReturnTo: backTo(r), Claims: reauth.Claims, Scopes: reauth.Scopes, LoginHint: v.who.UPN,
 	})
@@ -154,7 +165,14 @@ func (s *Server) reauthPage(w http.ResponseWriter, r *http.Request, p templates.
 		href = "/auth/signin?return=" + url.QueryEscape(backTo(r))
 	}
 	if reauth.Claims != "" || len(reauth.Scopes) > 0 {
-		return templates.ClaimsChallengeError(p, v.requestID, href, false)
+		page := templates.ClaimsChallengeError(p, v.requestID, href, false)
+		if r.Method == http.MethodGet {
+			page.WhatToDo = "Continue to Microsoft. You come back to this page."
+		} else if !kept {
+			page.Typed = typed(r)
+			page.WhatToDo = "Copy what you typed, then continue to Microsoft. You come back to an empty form; nothing is sent until you press the button."
+		}
+		return page
 	}
 	page := templates.ReauthRequiredError(p, v.requestID, href, typed(r))
 	if reauth.Code != "" {

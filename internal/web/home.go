@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -29,11 +30,22 @@ func (s *Server) showHome(w http.ResponseWriter, r *http.Request) error {
 	if page.ShowRoles {
 		me, err := s.Directory.Me(r.Context(), v.session.Tokens(), v.who)
 		page.Roles, page.RolesUnread = myRoles(me, err, s.Now())
+		if _, ok := errors.AsType[*operator.ReauthError](err); ok {
+			page.Needs = append([]templates.Need{signInAgain()}, page.Needs...)
+		}
 		if err != nil {
 			s.Logger.Warn("reading one's own roles", "request_id", v.requestID, "error", err)
 		}
 	}
 	return render(w, r, http.StatusOK, templates.Home(page))
+}
+
+func signInAgain() templates.Need {
+	return templates.Need{
+		Tag: templates.Tag{Label: "sign-in", Tone: templates.ToneWarn}, Title: "Microsoft asks you to sign in again",
+		Text:   "Until then you can read here, but not look anybody up or revoke.",
+		Action: templates.Link{Label: "Sign in again", Href: "/auth/signin?return=%2F"},
+	}
 }
 
 // needs lists what waits for this operator: their runs that stand still, and those that ended without proof.

@@ -127,15 +127,13 @@ func limitRequest(next http.Handler) http.Handler {
 // refuseCrossOrigin lets a form be sent only by our own pages. A request with neither Sec-Fetch-Site nor Origin comes
 // from no browser of today, and is refused too.
 func (s *Server) refuseCrossOrigin() func(http.Handler) http.Handler {
-	refused := fault.New(fault.Forbidden, "This form was not sent by a page of this console.")
-	refused.Fix = "Open the page here and send the form again."
 	protection := http.NewCrossOriginProtection()
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			safe := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
 			blind := r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == ""
 			if protection.Check(r) != nil || !safe && blind {
-				s.fail(w, r, refused)
+				s.fail(w, r, errCrossOrigin)
 				return
 			}
 			next.ServeHTTP(w, r)

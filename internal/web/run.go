@@ -46,12 +46,9 @@ func (s *Server) showRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	live := newRunLive(run, targets, s.Cloud, s.Now())
 	v := at(r)
+	live := newRunLive(run, targets, v.who.OID == run.Operator.OID, s.Cloud, s.Now())
 	live.Nonce = v.nonce
-	if v.who.OID != run.Operator.OID {
-		live.Actions = nil
-	}
 	if v.who.Roles.MayOpen("ledger") {
 		live.LedgerHref = "/ledger?run=" + string(run.ID)
 	}

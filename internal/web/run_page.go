@@ -30,7 +30,7 @@ func runRows(runs []revoke.RunSummary, now time.Time) []templates.RunRow {
 }
 
 // newRunLive builds everything on a run's page that may change.
-func newRunLive(run revoke.Run, targets []revoke.RunTarget, cloud string, now time.Time) templates.RunLive {
+func newRunLive(run revoke.Run, targets []revoke.RunTarget, own bool, cloud string, now time.Time) templates.RunLive {
 	live := templates.RunLive{
 		Href: "/runs/" + string(run.ID), Active: run.State == revoke.RunRunning || run.State == revoke.RunQueued,
 		ID: string(run.ID), Title: runTitle(run, targets), State: templates.RunState(run.State), StateDetail: string(run.Pause),
@@ -43,8 +43,10 @@ func newRunLive(run revoke.Run, targets []revoke.RunTarget, cloud string, now ti
 		},
 	}
 	if run.State == revoke.RunPaused && run.Pause == revoke.PauseNeedSignIn {
-		live.Actions = []templates.RunAction{{Label: "Resume", Action: live.Href + "/resume", Primary: true, Busy: "Resuming…"}}
-		live.Notes = append(live.Notes, needsSignIn(run, targets))
+		live.Notes = append(live.Notes, needsSignIn(run, targets, own))
+		if own {
+			live.Actions = []templates.RunAction{{Label: "Resume", Action: live.Href + "/resume", Primary: true, Busy: "Resuming…"}}
+		}
 	}
 	for _, t := range targets {
 		live.Targets = append(live.Targets, runTarget(t))
@@ -62,7 +64,10 @@ func runTitle(run revoke.Run, targets []revoke.RunTarget) string {
 	return fmt.Sprintf("Sessions of %d people", run.Total)
 }
 
-func needsSignIn(run revoke.Run, targets []revoke.RunTarget) templates.Note {
+func needsSignIn(run revoke.Run, targets []revoke.RunTarget, own bool) templates.Note {
+	if !own {
+		return templates.Note{Title: "Waits for a sign-in", Text: "Microsoft asks " + run.Operator.UPN + " to sign in again. Only they can resume this run; revoking this person yourself is harmless."}
+	}
 	n := templates.Note{Title: "Waits for a sign-in", Text: "Microsoft asks " + run.Operator.UPN + " to sign in again before this can go on. Nothing is lost; after the sign-in, press Resume here."}
 	n.Link = templates.Link{Label: "Sign in again", Href: "/auth/signin?run=" + string(run.ID)}
 	if run.Self && len(targets) == 1 && targets[0].State == revoke.Accepted {
@@ -75,14 +80,14 @@ func needsSignIn(run revoke.Run, targets []revoke.RunTarget) templates.Note {
 func oneTarget(live *templates.RunLive, run revoke.Run, t revoke.RunTarget, cloud string, now time.Time) {
 	live.Status, live.Outcome = statusSentence(t, now), templates.Outcome(t.State)
 	live.Timeline = timeline(run, t, now)
-	live.Clock = templates.Clock{ExchangeOnly: strings.HasPrefix(cloud, "usgov"), External: t.Has(revoke.FlagExternal)}
+	live.Clock = templates.Clock{ExchangeOnly: exchangeOnly(cloud), External: t.Has(revoke.FlagExternal)}
 	if t.State == revoke.Confirmed {
 		live.Clock.Recorded = showTime(t.After, now)
 		live.Clock.Until = clockTime(t.After.Add(90 * time.Minute))
 		live.Clock.UntilNoCA = clockTime(t.After.Add(2 * time.Hour))
 	}
 	if t.State.Final() {
-		live.TicketText, live.CallerText = ticketText(run, t, cloud), callerText(t)
+		live.TicketText, live.CallerText = ticketText(run, t, cloud), callerText(t, cloud)
 		live.AgainHref = "/users/" + t.OID
 	}
 }
@@ -193,6 +198,10 @@ func timeline(run revoke.Run, t revoke.RunTarget, now time.Time) []templates.Tim
 	return entries
 }
 
+// exchangeOnly: in the US government clouds continuous access evaluation covers Exchange alone (Microsoft Learn,
+// Continuous access evaluation).
+func exchangeOnly(cloud string) bool { return strings.HasPrefix(cloud, "usgov") }
+
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return "not read"
@@ -246,10 +255,14 @@ func ticketText(run revoke.Run, t revoke.RunTarget, cloud string) string {
 }
 
 // callerText is what may be read to the caller: true, short, without jargon.
-func callerText(t revoke.RunTarget) string {
+func callerText(t revoke.RunTarget, cloud string) string {
+	soon := "Mail, Teams and SharePoint stop"
+	if exchangeOnly(cloud) {
+		soon = "Mail stops"
+	}
 	switch t.State {
 	case revoke.Confirmed:
-		return "Your sign-ins have been cut off: everywhere you were signed in, you will be asked to sign in again. Mail, Teams and SharePoint stop within about 15 minutes; some other apps can go on until about " + clockTime(t.After.Add(90*time.Minute)) + ". If somebody knows your password, they could sign in again, so we change it next, and cut once more after that."
+		return "Your sign-ins have been cut off: everywhere you were signed in, you will be asked to sign in again. " + soon + " within about 15 minutes; some other apps can go on until about " + clockTime(t.After.Add(90*time.Minute)) + ". If somebody knows your password, they could sign in again, so we change it next, and cut once more after that."
 	case revoke.NotCovered:
 		return "Your account is kept by your own organisation, so we cannot end your sign-ins from here. Please ask your own IT to do it now. We can block your access to our side meanwhile."
 	case revoke.Refused:

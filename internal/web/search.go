@@ -24,8 +24,8 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
 		}
 		found, err := s.Directory.Search(r.Context(), v.session.Tokens(), query)
 		if fault.KindOf(err) == fault.Invalid {
-			found, err = directory.Found{}, nil
-			results.TooShort = true
+			_, e := classify(err)
+			found, err = directory.Found{Unread: []directory.Unread{{What: "this search", Why: e.Message}}}, nil
 		}
 		if err != nil {
 			return err

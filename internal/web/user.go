@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -138,10 +139,11 @@ func (s *Server) byHand(oid string) []templates.Command {
 var powerShellCloud = map[string]string{"usgov": " -Environment USGov", "usgov-dod": " -Environment USGovDoD", "china": " -Environment China"}
 
 // keepDraft puts what was typed into the session, so that the form has it again after a sign-in by the same person.
-func (s *Server) keepDraft(r *http.Request) {
+// It reports whether it did: only the forms that revoke have drafts.
+func (s *Server) keepDraft(r *http.Request) bool {
 	v := at(r)
-	if r.Method != http.MethodPost || v.session == nil {
-		return
+	if r.Method != http.MethodPost || v.session == nil || !strings.HasSuffix(r.URL.Path, "/revoke") {
+		return false
 	}
 	err := v.session.SetDraft(r.Context(), r.URL.Path, auth.Draft{
 		Reason: r.PostFormValue(templates.FieldReason), Ticket: r.PostFormValue(templates.FieldTicket),
@@ -150,6 +152,7 @@ func (s *Server) keepDraft(r *http.Request) {
 	if err != nil {
 		s.Logger.Warn("a draft was not kept", "request_id", v.requestID, "error", err)
 	}
+	return err == nil
 }
 
 // restoreDraft puts what was typed before a sign-in back into the form.

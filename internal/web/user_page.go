@@ -21,7 +21,7 @@ func newUserPage(c directory.Card, last []revoke.RunSummary, lastUnread bool, cl
 		Groups:     userGroups(c.Standing),
 		Prediction: showPrediction(c.Prediction),
 		Clock: templates.Clock{
-			ExchangeOnly: strings.HasPrefix(cloud, "usgov"), External: u.External(), Federated: c.Federated == directory.Yes,
+			ExchangeOnly: exchangeOnly(cloud), External: u.External(), Federated: c.Federated == directory.Yes,
 		},
 		Form: &templates.RevokeForm{Action: "/users/" + u.ID + "/revoke", External: u.External()},
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
@@ -40,10 +41,8 @@ func openTab(t *testing.T) *tab {
 	t.Cleanup(stopAlloc)
 	ctx, stop := chromedp.NewContext(alloc)
 	t.Cleanup(stop)
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
-	t.Cleanup(cancel)
 	b := &tab{ctx: ctx}
-	chromedp.ListenTarget(ctx, func(ev any) {
+	err = chromedp.Listen(ctx, func(ev any) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		switch ev := ev.(type) {
@@ -52,15 +51,25 @@ func openTab(t *testing.T) *tab {
 				b.said = append(b.said, ev.Entry.Text)
 			}
 		case *runtime.EventExceptionThrown:
-			b.said = append(b.said, ev.ExceptionDetails.Error())
+			b.said = append(b.said, ev.ExceptionDetails.Text)
 		}
 	})
+	if err != nil {
+		t.Fatalf("listening to the browser: %v", err)
+	}
+	if _, err := chromedp.Call(ctx, log.Enable, cdp.Empty{}); err != nil {
+		t.Fatalf("reading the browser's log: %v", err)
+	}
+	// Only the first call may not have a deadline: it starts the browser.
+	var cancel context.CancelFunc
+	b.ctx, cancel = context.WithTimeout(ctx, 60*time.Second)
+	t.Cleanup(cancel)
 	return b
 }
 
-func (b *tab) do(t *testing.T, actions ...chromedp.Action) {
+func (b *tab) do(t *testing.T, actions ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	if err := chromedp.Run(b.ctx, actions...); err != nil {
+	if err := chromedp.Do(b.ctx, actions...); err != nil {
 		t.Fatalf("browser: %v", err)
 	}
 }
@@ -73,9 +82,14 @@ func (b *tab) shoot(t *testing.T, name string) {
 		return
 	}
 	for _, scheme := range []string{"light", "dark"} {
-		var png []byte
-		b.do(t, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-			chromedp.CaptureScreenshot(&png))
+		media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
+		if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
+			t.Fatal(err)
+		}
+		png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(dir, name+"-"+scheme+".png"), png, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -108,14 +122,17 @@ func TestVictimSeesTheSessionEnd(t *testing.T) {
 	s := startSim(t)
 	victim := s.Cast().Victim
 	b := openTab(t)
-	b.do(t, chromedp.Navigate(s.BrowserURL()+"/victim"), chromedp.Click("form button"),
-		chromedp.Click(`button[value="`+victim.ID+`"]`), chromedp.WaitVisible(`[data-state=alive]`))
+	b.do(t, chromedp.Navigate(s.BrowserURL()+"/victim"), chromedp.Click(chromedp.CSS("form button")),
+		chromedp.Click(chromedp.CSS(`button[value="`+victim.ID+`"]`)), chromedp.WaitVisible(chromedp.CSS(`[data-state=alive]`)))
 	b.shoot(t, "victim-alive")
 	if err := s.Revoke(victim.ID); err != nil {
 		t.Fatal(err)
 	}
-	var text string
-	b.do(t, chromedp.WaitVisible(`[data-state=ended]`), chromedp.Text("#session", &text))
+	b.do(t, chromedp.WaitVisible(chromedp.CSS(`[data-state=ended]`)))
+	text, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS("#session")))
+	if err != nil {
+		t.Fatal(err)
+	}
 	b.shoot(t, "victim-ended")
 	if !strings.Contains(text, "AADSTS50173") || !strings.Contains(text, victim.Name) {
 		t.Errorf("the page says %q", text)
@@ -141,9 +158,9 @@ func TestSignInReachesAClientOnAnotherOrigin(t *testing.T) {
 			b := openTab(t)
 			b.do(t, chromedp.Navigate(s.BrowserURL()+"/"+s.TenantID()+"/oauth2/v2.0/authorize?response_type=code&scope=openid&state=st&client_id="+
 				s.App().ClientID+"&response_mode="+mode+"&redirect_uri="+redirect),
-				chromedp.SendKeys("#q", "marit\r"), chromedp.WaitVisible("#found"))
+				chromedp.SendKeys(chromedp.CSS("#q"), "marit\r"), chromedp.WaitVisible(chromedp.CSS("#found")))
 			b.shoot(t, "accounts-found")
-			b.do(t, chromedp.Click(`button[value="`+s.Cast().Lead.ID+`"]`), chromedp.WaitVisible("#done"))
+			b.do(t, chromedp.Click(chromedp.CSS(`button[value="`+s.Cast().Lead.ID+`"]`)), chromedp.WaitVisible(chromedp.CSS("#done")))
 			select {
 			case <-got:
 			default:
