@@ -123,7 +123,7 @@ func accountParts() []part {
 			shape: func(t *tenant, u *user) { externalGuest(t, u); u.guest = false }},
 		{into: func(c *Cast) *Person { return &c.ConvertedMember }, given: "Bruna", surname: "Teles", job: "Designer", dept: "Marketing",
 			note:  "Internal member who came by invitation: signs in here now",
-			shape: func(_ *tenant, u *user) { u.creationType = "Invitation" }},
+			shape: func(_ *tenant, u *user) { u.invited = true }},
 		{into: func(c *Cast) *Person { return &c.Disabled }, given: "Viktor", surname: "Hale", job: "Buyer", dept: "Operations",
 			note: "Disabled account: its tokens may still live", shape: func(_ *tenant, u *user) { u.enabled = false }},
 		{into: func(c *Cast) *Person { return &c.Synced }, given: "Agnes", surname: "Thorne", job: "Controller", dept: "Finance",
@@ -183,7 +183,5 @@ func externalGuest(t *tenant, u *user) {
 	u.guest, u.elsewhere = true, true
 	u.mail = local + "@brightwater.example"
 	u.upn = local + "_brightwater.example#EXT#@" + t.initial
-	u.creationType, u.externalState = "Invitation", "Accepted"
-	u.homeIssuer = "ExternalAzureAD"
-	u.homeMail = u.mail
+	u.invited, u.invitation = true, invitationAccepted
 }

@@ -68,7 +68,7 @@ func userDefaults() []prop {
 		up("jobTitle", true, opsText, "ne", func(_ *call, u *user) any { return text(u.job) }),
 		up("mail", true, opsText, opsTextEx, func(_ *call, u *user) any { return text(u.mail) }),
 		up("mobilePhone", true, opsText, "ne", func(*call, *user) any { return nil }),
-		up("officeLocation", true, opsText, "ne", func(_ *call, u *user) any { return text(u.office) }),
+		up("officeLocation", true, opsText, "ne", func(_ *call, u *user) any { return text(u.site().name) }),
 		up("preferredLanguage", true, opsText, "ne", func(*call, *user) any { return nil }),
 		up("surname", true, opsText, "ne", func(_ *call, u *user) any { return text(u.surname) }),
 		up("userPrincipalName", true, opsText, opsTextEx, func(_ *call, u *user) any { return u.upn }),
@@ -78,14 +78,14 @@ func userDefaults() []prop {
 
 func userSelectOnly() []prop {
 	return slices.Concat(userState(), userOrigin(), []prop{
-		up("city", false, opsText, "ne", func(_ *call, u *user) any { return text(u.city) }),
+		up("city", false, opsText, "ne", func(_ *call, u *user) any { return text(u.site().city) }),
 		up("companyName", false, opsText, "ne", func(*call, *user) any { return nil }),
-		up("country", false, opsText, "ne", func(_ *call, u *user) any { return text(u.country) }),
+		up("country", false, opsText, "ne", func(_ *call, u *user) any { return text(u.site().country) }),
 		up("department", false, opsText, "ne", func(_ *call, u *user) any { return text(u.department) }),
 		up("mailNickname", false, opsText, "ne", func(_ *call, u *user) any { return localPart(u.upn) }),
 		up("otherMails", false, "any", "", func(_ *call, u *user) any { return u.otherMails() }),
 		up("proxyAddresses", false, "any", "", func(_ *call, u *user) any { return u.proxyAddresses() }),
-		up("usageLocation", false, opsText, "ne", func(_ *call, u *user) any { return text(u.usage) }),
+		up("usageLocation", false, opsText, "ne", func(_ *call, u *user) any { return text(u.site().code) }),
 		up("assignedLicenses", false, "any", "", func(_ *call, u *user) any { return u.licenses() }),
 		up("securityIdentifier", false, "eq", "", func(_ *call, u *user) any { return u.sid() }),
 	})
@@ -113,10 +113,10 @@ func userState() []prop {
 // userOrigin is where an account comes from and where it signs in.
 func userOrigin() []prop {
 	return []prop{
-		up("creationType", false, opsFlag, opsNot, func(_ *call, u *user) any { return text(u.creationType) }),
-		up("externalUserState", false, opsFlag, opsNot, func(_ *call, u *user) any { return text(u.externalState) }),
+		up("creationType", false, opsFlag, opsNot, func(_ *call, u *user) any { return text(u.creationType()) }),
+		up("externalUserState", false, opsFlag, opsNot, func(_ *call, u *user) any { return text(invitationStates[u.invitation]) }),
 		up("externalUserStateChangeDateTime", false, "", "", func(_ *call, u *user) any {
-			if u.externalState == "" {
+			if u.invitation == 0 {
 				return nil
 			}
 			return stampText(time.Unix(u.created+3600, 0))
@@ -163,7 +163,7 @@ func localPart(upn string) string {
 }
 
 func (u *user) phones() []string {
-	if u.office == "" || u.agent {
+	if u.office == nil || u.agent {
 		return []string{}
 	}
 	// 01632 is a range that is reserved for fiction.
@@ -172,7 +172,7 @@ func (u *user) phones() []string {
 
 func (u *user) otherMails() []string {
 	if u.elsewhere {
-		return []string{u.homeMail}
+		return []string{u.mail}
 	}
 	return []string{}
 }
@@ -202,7 +202,7 @@ func (u *user) identities(t *tenant) []map[string]any {
 	if !u.elsewhere {
 		return []map[string]any{own}
 	}
-	return []map[string]any{{"signInType": "federated", "issuer": u.homeIssuer, "issuerAssignedId": nil}, own}
+	return []map[string]any{{"signInType": "federated", "issuer": "ExternalAzureAD", "issuerAssignedId": nil}, own}
 }
 
 func (u *user) activity() any {

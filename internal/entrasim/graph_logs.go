@@ -99,7 +99,7 @@ var signInEntity = sync.OnceValue(func() *entity {
 			return map[string]any{"deviceId": "", "displayName": nil, "operatingSystem": "Windows", "browser": "Edge", "isCompliant": nil, "isManaged": nil, "trustType": nil}
 		}),
 		si("location", "", func(e *signInEntry) any {
-			return map[string]any{"city": e.user.city, "state": nil, "countryOrRegion": e.user.usage}
+			return map[string]any{"city": e.user.site().city, "state": nil, "countryOrRegion": e.user.site().code}
 		}),
 		si("appliedConditionalAccessPolicies", "", func(*signInEntry) any { return []string{} }),
 	}}).build()

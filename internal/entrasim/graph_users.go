@@ -91,9 +91,6 @@ func revokeSessions(c *call) *reply {
 		if c.inBatch && len(c.body) == 0 {
 			return c.graphError(http.StatusBadRequest, codeBad, "Write request does not contain Content-Type header or body.")
 		}
-		if u.agent && c.has("AgentIdUser.ReadWrite.All") && !c.has(revokeUsers...) {
-			return c.graphError(http.StatusForbidden, codeDenied, deniedText)
-		}
 		a := actor{user: c.caller, principal: c.token.ObjectID}
 		if c.staleForRole() || !c.sim.mayRevoke(a, u) {
 			return c.graphError(http.StatusForbidden, codeDenied, deniedText)

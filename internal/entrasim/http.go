@@ -63,6 +63,7 @@ func (s *Sim) signInMux() *http.ServeMux {
 	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/token", s.token)
 	mux.HandleFunc("GET /{tenant}/oauth2/v2.0/logout", s.logout)
 	mux.HandleFunc("GET /_sim/ca.pem", s.serveCA)
+	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /_sim/sim.css", s.asset("sim.css", "text/css; charset=utf-8"))
 	mux.HandleFunc("GET /_sim/post.js", s.asset("post.js", "text/javascript; charset=utf-8"))
 	mux.HandleFunc("GET /_sim/victim.js", s.asset("victim.js", "text/javascript; charset=utf-8"))

@@ -38,15 +38,13 @@ func (s *Sim) authorize(w http.ResponseWriter, r *http.Request) {
 		s.signInErrorPage(w, r, aadErr(errInvalidRequest, 9002313, "Invalid request. Request is malformed or invalid."))
 		return
 	}
-	s.mu.RLock()
-	q, e := s.checkTarget(r)
-	s.mu.RUnlock()
-	if e != nil {
-		s.signInErrorPage(w, r, e)
+	q, forPage, forClient := s.readAuthorize(r)
+	if forPage != nil {
+		s.signInErrorPage(w, r, forPage)
 		return
 	}
-	if e := s.checkRequest(q); e != nil {
-		s.redirectError(w, r, q, e)
+	if forClient != nil {
+		s.redirectError(w, r, q, forClient)
 		return
 	}
 	if r.Method == http.MethodPost && r.PostForm.Has("sim_account") {
@@ -54,6 +52,16 @@ func (s *Sim) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.offerAccounts(w, r, q)
+}
+
+// readAuthorize reads the request. An error is either for a page or for the client.
+func (s *Sim) readAuthorize(r *http.Request) (q *authRequest, forPage, forClient *aadError) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if q, forPage = s.checkTarget(r); forPage != nil {
+		return nil, forPage, nil
+	}
+	return q, nil, s.checkRequest(q)
 }
 
 // checkTarget finds out whether an error may be sent back to the client at all: an unknown client or an unregistered

@@ -33,23 +33,44 @@ type tenant struct {
 
 // user is one account. Strings that many share (departments, cities) are the same string in memory.
 type user struct {
-	id, upn, name, given, surname, mail   string
-	department, job, office, city         string
-	country, usage                        string
-	enabled, guest, elsewhere, synced     bool
-	agent                                 bool
-	created, passwordChanged, lastSignIn  int64 // Unix seconds; 0 is never
-	lastInteractive, lastNonInteractive   int64
-	validFrom                             int64
-	stamps                                []stamp // newer stamps, oldest first
-	cut                                   uint64  // grants numbered up to here are dead
-	cutAt                                 int64   // Unix nanoseconds, on Graph's clock
-	revocations                           int
-	groups, units                         []int32
-	ownedGroups                           []int32
-	creationType, externalState, homeMail string
-	homeIssuer                            string
-	hash                                  uint32
+	id, upn, name, given, surname, mail  string
+	department, job                      string
+	office                               *office // nil: none
+	enabled, guest, elsewhere, synced    bool
+	agent, invited                       bool
+	created, passwordChanged, lastSignIn int64 // Unix seconds; 0 is never
+	lastInteractive, lastNonInteractive  int64
+	validFrom                            int64
+	stamps                               []stamp // newer stamps, oldest first
+	cut                                  uint64  // grants numbered up to here are dead
+	cutAt                                int64   // Unix nanoseconds, on Graph's clock
+	revocations                          int
+	groups, units                        []int32
+	ownedGroups                          []int32
+	invitation                           uint8
+}
+
+// How far an invitation has come; the values index invitationStates.
+const (
+	invitationAccepted uint8 = iota + 1
+	invitationPending
+)
+
+var invitationStates = [...]string{"", "Accepted", "PendingAcceptance"}
+
+func (u *user) creationType() string {
+	if u.invited {
+		return "Invitation"
+	}
+	return ""
+}
+
+// site is where u works; empty when nowhere.
+func (u *user) site() office {
+	if u.office == nil {
+		return office{}
+	}
+	return *u.office
 }
 
 // stamp is a value of signInSessionsValidFromDateTime and when a reader first sees it.

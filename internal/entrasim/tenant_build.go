@@ -20,7 +20,7 @@ type builder struct {
 func buildTenant(o Options, roles *roleTable) *tenant {
 	b := &builder{
 		tenant: newTenant(o), seed: o.Seed, now: o.Now().Add(o.ClockOffset).UTC().Truncate(time.Second),
-		people: newIDs(o.Seed, "people"), ids: newIDs(o.Seed, "ids"), taken: map[string]int{},
+		people: newIDs(o.Seed, "people"), ids: newIDs(o.Seed, "ids"), taken: make(map[string]int, o.People),
 	}
 	b.created = b.now.AddDate(-6, 0, 0)
 	b.addCast()
@@ -68,7 +68,7 @@ func (b *builder) addPart(p part, group string, ids source) {
 		id: ids.next(), given: p.given, surname: p.surname, name: p.given + " " + p.surname,
 		job: p.job, department: p.dept, enabled: true,
 	}
-	b.place(u, offices[0])
+	u.office = &offices[0]
 	b.dates(u, 3)
 	u.upn = b.address(u, b.domain)
 	u.mail = u.upn
@@ -119,10 +119,10 @@ func (b *builder) addOrdinary(i int) {
 		externalGuest(b.tenant, u)
 		u.upn = b.unique(mailWord(u.given)+"."+mailWord(u.surname)+"_brightwater.example#EXT#", b.initial)
 		if i%5 == 0 {
-			u.externalState = "PendingAcceptance"
+			u.invitation = invitationPending
 			u.lastSignIn = 0
 		}
-		u.department, u.job, u.office = "", "", ""
+		u.department, u.job, u.office = "", "", nil
 	case i%200 == 11:
 		externalGuest(b.tenant, u)
 		u.upn = b.unique(mailWord(u.given)+"."+mailWord(u.surname)+"_brightwater.example#EXT#", b.initial)
@@ -141,15 +141,11 @@ func (b *builder) newPerson(dept string) *user {
 	u := &user{id: b.ids.next(), given: b.people.pick(givenNames), surname: b.people.pick(surnames), department: dept, enabled: true}
 	u.name = u.given + " " + u.surname
 	u.job = b.people.pick(jobTitles[dept])
-	b.place(u, offices[b.people.IntN(len(offices))])
+	u.office = &offices[b.people.IntN(len(offices))]
 	b.dates(u, 30)
 	u.upn = b.address(u, b.domain)
 	u.mail = u.upn
 	return u
-}
-
-func (b *builder) place(u *user, o office) {
-	u.office, u.city, u.country, u.usage = o.name, o.city, o.country, o.code
 }
 
 // dates sets when the account was made, last changed its password and last signed in, at most within days.
@@ -192,7 +188,7 @@ func (b *builder) addUnits() {
 	b.units = []*unit{leeds, exec}
 	cast := b.castByName()
 	for i, u := range b.users {
-		if i >= len(b.castOrder) && u.office == "Leeds" && !u.elsewhere && len(b.activeRoles(u)) == 0 {
+		if i >= len(b.castOrder) && u.site().name == "Leeds" && !u.elsewhere && len(b.activeRoles(u)) == 0 {
 			b.joinUnit(0, int32(i))
 		}
 	}

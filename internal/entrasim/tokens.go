@@ -167,7 +167,7 @@ func (s *Sim) idToken(g *grant, a *app, issuer string, scopes scopeRequest) *idC
 		Audience: a.ClientID, Issuer: issuer, IssuedAt: now.Unix(), NotBefore: now.Unix(), Expiry: now.Add(time.Hour).Unix(),
 		AuthTime: g.authTime.Unix(), Nonce: g.nonce, ObjectID: u.id, RH: "1.sim.0", SessionID: g.sid,
 		Subject: pairwise(u.id, a.ClientID), TenantID: s.tenant.id, UTI: uti(), Version: "2.0",
-		Name: u.name, Username: u.upn,
+		Name: u.name, Username: u.username(),
 	}
 	if scopes.email {
 		c.Email = u.mail
@@ -176,6 +176,14 @@ func (s *Sim) idToken(g *grant, a *app, issuer string, scopes scopeRequest) *idC
 		c.Roles = s.tenant.consoleRoles[u.id]
 	}
 	return c
+}
+
+// username is what a person types to sign in: for an account from elsewhere the address at home.
+func (u *user) username() string {
+	if u.elsewhere {
+		return u.mail
+	}
+	return u.upn
 }
 
 // pairwise is a subject that differs for each application.
@@ -230,41 +238,4 @@ func (s *Sim) verify(raw string) (*accessClaims, bool) {
 	}
 	s.tokens.m[key] = c
 	return c, true
-}
-
-// TokenOptions says what MintToken puts into a token.
-type TokenOptions struct {
-	// Scopes are Graph permissions. Empty means all that the console has consent for.
-	Scopes []string
-	// CP1 declares that the client handles claims challenges.
-	CP1 bool
-	// App makes an application token with these permissions instead of a delegated one; the person is then ignored.
-	App bool
-	// Life overrides how long the token lives.
-	Life time.Duration
-}
-
-// MintToken issues an access token for Graph without a browser. The person is an object id or user principal name.
-func (s *Sim) MintToken(person string, o TokenOptions) (string, error) {
-	s.mu.RLock()
-	a := s.apps[s.opts.App.ClientID]
-	var c *accessClaims
-	if o.App {
-		c, _ = s.appToken(a)
-		c.Roles = o.Scopes
-	} else if u := s.tenant.findUser(person); u != nil {
-		scopes := o.Scopes
-		if len(scopes) == 0 {
-			scopes = scopeRequest{standard: true}.granted(a.Scopes)
-		}
-		c, _ = s.userToken(u, a, scopes, o.CP1, uuid.NewString())
-	}
-	s.mu.RUnlock()
-	if c == nil {
-		return "", fmt.Errorf("no user %q in the simulated tenant", person)
-	}
-	if o.Life != 0 {
-		c.Expiry = s.now().Add(o.Life).Unix()
-	}
-	return s.sign(c)
 }

@@ -121,7 +121,7 @@ func TestARevokedOperatorIsAskedToSignIn(t *testing.T) {
 func TestSimulatedFaultsBecomeCallErrors(t *testing.T) {
 	t.Parallel()
 	sim, _ := simulate(t, entrasim.Options{})
-	c, err := graph.New(graph.Options{BaseURL: sim.GraphURL(), HTTP: sim.HTTPClient(), Timeout: 500 * time.Millisecond})
+	c, err := graph.New(graph.Options{BaseURL: sim.GraphURL(), HTTP: sim.HTTPClient(), Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,6 +137,10 @@ func TestSimulatedFaultsBecomeCallErrors(t *testing.T) {
 		{entrasim.AnswerLost, 0, true}, {entrasim.Forbidden403, 403, false},
 	}
 	for _, tt := range tests {
+		// A connection must be there, so that a time-out falls into the waiting for an answer.
+		if _, _, err := c.SessionsFrom(t.Context(), as, victim); err != nil {
+			t.Fatal(err)
+		}
 		was := sim.Revocations(victim)
 		remove := sim.Inject(entrasim.Fault{Method: "POST", Kind: tt.fault, RetryAfter: 3 * time.Second})
 		_, err := c.Revoke(t.Context(), as, victim, "")

@@ -50,7 +50,7 @@ func TestARunIsDueWhenItsTimeHasComeAndNobodyHoldsIt(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
 		db := open()
 		l := launchOf(10, anna, bernd)
-		f := launch(t, db, l)
+		launch(t, db, l)
 		only := []revoke.RunID{l.Run.ID}
 		check := func(what string, now time.Time, want []revoke.RunID) {
 			t.Helper()
@@ -69,7 +69,7 @@ func TestARunIsDueWhenItsTimeHasComeAndNobodyHoldsIt(t *testing.T) {
 		check("when it has run out", noon.Add(lease), only)
 		check("after it was given back", noon, only)
 
-		f, _ = claim(t, db, l.Run.ID, "one", noon)
+		f, _ := claim(t, db, l.Run.ID, "one", noon)
 		if err := db.Revoke().Release(t.Context(), f, noon.Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}

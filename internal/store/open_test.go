@@ -274,3 +274,29 @@ func TestSQLiteConnectionsAreSetUpForSafety(t *testing.T) {
 		t.Error("a reader can write")
 	}
 }
+
+func TestThePlannersStatisticsAreRefreshedHourly(t *testing.T) {
+	t.Parallel()
+	now := noon
+	db := storetest.Open(t, func(o *store.Options) { o.Now = func() time.Time { return now } })
+	for i := range 200 {
+		if err := db.Ledger().Append(t.Context(), event(audit.SignedIn, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, reader := db.Pools()
+	for _, c := range []struct {
+		after time.Duration
+		known bool
+	}{{59 * time.Minute, false}, {time.Minute, true}} {
+		now = now.Add(c.after)
+		if err := db.Sessions().Expire(t.Context(), now, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		err := reader.QueryRowContext(t.Context(), `select count(*) from sqlite_stat1 where tbl = 'ledger_event'`).Scan(&n)
+		if known := err == nil && n > 0; known != c.known {
+			t.Errorf("at %s: statistics known %v (%d rows, %v), want %v", now.Format(time.TimeOnly), known, n, err, c.known)
+		}
+	}
+}

@@ -51,8 +51,8 @@ func (db *DB) checkEncoding(ctx context.Context) error {
 	return nil
 }
 
-// postgresRetryable reports whether a transaction failed only because it met another one: serialization_failure or
-// deadlock_detected (PostgreSQL, appendix A, error codes). Two runs that evict each other's operators can do that.
+// postgresRetryable reports whether a transaction failed only because it met another one: 40001 or 40P01, a deadlock
+// (PostgreSQL, appendix A, error codes).
 func postgresRetryable(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pg.Code == "40001" || pg.Code == "40P01")

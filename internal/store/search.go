@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strconv"
 	"strings"
@@ -40,7 +39,8 @@ func (f *filter) in(column string, values []string) {
 	f.add(column+" in (?"+strings.Repeat(", ?", len(values)-1)+")", args...)
 }
 
-// newSearch turns a query into conditions. Each has an index (column, seq).
+// newSearch turns a query into conditions. Each has an index (column, seq). An operator has very many events and some
+// kinds are rare, so these two together have one of their own.
 func newSearch(ctx context.Context, tx *sqlTx, q audit.Query) (*filter, error) {
 	f := &filter{}
 	if err := f.person(ctx, tx, "operator_oid", q.Operator); err != nil {

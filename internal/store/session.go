@@ -69,6 +69,9 @@ func (s *Sessions) Update(ctx context.Context, row auth.SessionRow) error {
 // appended, and that is no error. Without an id there is only something to record.
 func (s *Sessions) SignOut(ctx context.Context, idHash []byte, events []audit.Event) error {
 	return s.db.write(ctx, "sign-out", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
+		if idHash == nil {
+			return events, nil
+		}
 		n, err := tx.exec(ctx, `delete from session where id_hash = $1`, idHash)
 		if err != nil {
 			return nil, fmt.Errorf("deleting the session: %w", err)
@@ -80,8 +83,9 @@ func (s *Sessions) SignOut(ctx context.Context, idHash []byte, events []audit.Ev
 	})
 }
 
-// Expire implements auth.SessionStore.
+// Expire implements auth.SessionStore. It is called now and then in every process, and so also keeps the database tidy.
 func (s *Sessions) Expire(ctx context.Context, now time.Time, idle time.Duration) error {
+	defer s.db.tidy(ctx)
 	return s.db.write(ctx, "expire", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
 		_, err := tx.exec(ctx, `delete from session where expires_at <= $1 or last_seen <= $2`,
 			ms(now), ms(now.Add(-idle)))

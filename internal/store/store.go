@@ -41,7 +41,7 @@ type dialect struct {
 	migrations string // folder of its migrations
 	forUpdate  string // ends a select whose row is to be locked
 	hasSchema  string // counts the table of schema versions
-	tidy       string // run before closing; "" for nothing
+	tidy       string // refreshes the planner's statistics; "" when the engine does so by itself
 	retryable  func(error) bool
 
 	// rowsPerInsert: PostgreSQL saves a round trip for each row (and takes 65,535 parameters in one statement); SQLite
@@ -58,6 +58,9 @@ type DB struct {
 	hook    func(point string) error
 	closers []func() error // run in order after the pools are closed
 	closing sync.Once
+
+	tidying sync.Mutex
+	tidied  time.Time
 }
 
 // ErrSchema says that the database's schema is not the one that this program works with.
@@ -79,6 +82,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 			return nil, errors.Join(err, db.Close())
 		}
 	}
+	db.tidy(ctx)
 	return db, nil
 }
 
@@ -91,9 +95,11 @@ func open(ctx context.Context, o Options) (*DB, error) {
 	}
 	db := &DB{now: o.Now, log: o.Logger, hook: o.Hook}
 	if o.DatabaseURL != "" {
-		return db, db.openPostgres(ctx, o.DatabaseURL)
+		err := db.openPostgres(ctx, o.DatabaseURL)
+		return db, err
 	}
-	return db, db.openSQLite(ctx, o.DataDir)
+	err := db.openSQLite(ctx, o.DataDir)
+	return db, err
 }
 
 // Close closes the database and gives up the data folder. A second call does nothing.
@@ -104,11 +110,6 @@ func (db *DB) Close() (err error) {
 
 func (db *DB) close() error {
 	var errs []error
-	if db.dialect.tidy != "" {
-		if _, err := db.w.Exec(db.dialect.tidy); err != nil {
-			db.log.Warn("tidying the database", "error", err)
-		}
-	}
 	errs = append(errs, db.r.Close(), db.w.Close())
 	for _, f := range db.closers {
 		errs = append(errs, f())
@@ -145,4 +146,18 @@ func (db *DB) clearLeases(ctx context.Context) error {
 		return fmt.Errorf("clearing leases: %w", err)
 	}
 	return nil
+}
+
+// tidy refreshes the planner's statistics, at most once an hour: without them SQLite picks the wrong index for a
+// condition that fits every event. It is no reason to fail.
+func (db *DB) tidy(ctx context.Context) {
+	db.tidying.Lock()
+	defer db.tidying.Unlock()
+	if db.dialect.tidy == "" || db.now().Sub(db.tidied) < time.Hour {
+		return
+	}
+	db.tidied = db.now()
+	if _, err := db.w.ExecContext(ctx, db.dialect.tidy); err != nil {
+		db.log.Warn("tidying the database", "error", err)
+	}
 }

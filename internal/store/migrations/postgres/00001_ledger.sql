@@ -20,6 +20,7 @@ create table ledger_event (
 create index ledger_event_at on ledger_event (at_ms, seq);
 create index ledger_event_kind on ledger_event (kind, seq);
 create index ledger_event_operator on ledger_event (operator_oid, seq);
+create index ledger_event_operator_kind on ledger_event (operator_oid, kind, seq);
 create index ledger_event_target on ledger_event (target_oid, seq);
 create index ledger_event_run on ledger_event (run_id, seq);
 
