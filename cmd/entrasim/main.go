@@ -21,8 +21,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
 // config is what the flags say.
@@ -116,6 +117,7 @@ func serve(ctx context.Context, c config, out, errOut io.Writer) error {
 		return err
 	}
 	if c.caOut != "" {
+		//nolint:gosec // a certificate is public, and other accounts' clients are to read it
 		if err := os.WriteFile(c.caOut, s.CAPEM(), 0o644); err != nil {
 			return errors.Join(fmt.Errorf("writing the CA certificate: %w", err), s.Close())
 		}

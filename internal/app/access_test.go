@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"evict/internal/operator"
 )
@@ -42,7 +43,8 @@ var admitted = map[string]int{
 
 func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 	t.Parallel()
-	d := small(t)
+	c := &clock{}
+	d := small(t, c.use)
 	lead := d.browser()
 	lead.signIn(d.cast.Lead)
 	run := lead.revoke(d.cast.Victim, because("an object for the table")).path()
@@ -57,11 +59,13 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 	for name, roles := range people {
 		browsers[name] = d.browser()
 		browsers[name].signIn(d.operator("Table", roles...))
+		c.forward(time.Minute) // so that the limit on sign-ins does not meddle
 	}
 	before := r.length()
 	for name, b := range browsers {
 		t.Run(name, func(t *testing.T) {
 			b := b.as(t)
+			c.forward(10 * time.Second)
 			for _, route := range operator.Routes() {
 				if route.Name == "auth.signout" {
 					continue // ends the session: checked with the sign-in
@@ -143,14 +147,10 @@ func routeOf(t *testing.T, method, address string) (operator.Route, bool) {
 	have := strings.Split(u.Path, "/")
 	for _, r := range operator.Routes() {
 		want := strings.Split(r.Pattern, "/")
-		if r.Method == method && len(want) == len(have) && !slices.ContainsFunc(want, func(string) bool { return false }) {
-			same := true
-			for i := range want {
-				same = same && (want[i] == have[i] || strings.HasPrefix(want[i], "{") && have[i] != "")
-			}
-			if same {
-				return r, true
-			}
+		if r.Method == method && slices.EqualFunc(want, have, func(w, h string) bool {
+			return w == h || strings.HasPrefix(w, "{") && h != ""
+		}) {
+			return r, true
 		}
 	}
 	return operator.Route{}, false
@@ -158,16 +158,15 @@ func routeOf(t *testing.T, method, address string) (operator.Route, bool) {
 
 func TestWhatAPersonMayNotDoIsNotShown(t *testing.T) {
 	t.Parallel()
-	d := small(t)
+	c := &clock{}
+	d := small(t, c.use)
 	desk := d.browser()
 	desk.signIn(d.cast.Helpdesk)
 	run := desk.revoke(d.cast.Victim, because("something to look at")).path()
-	if err := d.Sim.SetConsoleRoles(d.cast.Approver.ID, "Evict.Approver"); err != nil {
-		t.Fatal(err)
-	}
 	for _, role := range operator.AllRoles() {
 		b := d.browser()
 		b.signIn(d.operator("Shown", string(role)))
+		c.forward(time.Minute)
 		for _, route := range operator.Routes() {
 			if route.Method != http.MethodGet || route.Access != operator.ByRole || !route.Admits(operator.Roles{role}) {
 				continue
@@ -178,7 +177,6 @@ func TestWhatAPersonMayNotDoIsNotShown(t *testing.T) {
 			}
 			noDeadEnds(t, string(role), p)
 		}
-		noDeadEnds(t, string(role)+", ledger of a target", b.get("/ledger/"+"2"))
 	}
 }
 
@@ -197,7 +195,7 @@ func noDeadEnds(t *testing.T, role string, p *page) {
 		switch {
 		case !ok:
 			t.Errorf("%s: %s offers %s %s, which is no route", role, p.url.Path, method, l)
-		case !route.Admits(operator.Roles{operator.Role(role)}) && !strings.Contains(role, ","):
+		case !route.Admits(operator.Roles{operator.Role(role)}):
 			t.Errorf("%s: %s offers %s %s, which that role may not use", role, p.url.Path, method, l)
 		}
 	}

@@ -195,14 +195,13 @@ func (b *browser) signIn(p entrasim.Person) *page {
 // itself, the page is returned as it is.
 func (b *browser) choose(at *page, p entrasim.Person) *page {
 	b.t.Helper()
-	button := at.doc.Find(`button[name="sim_account"][value="` + p.ID + `"]`)
-	if button.Length() == 0 {
+	form := at.doc.Find(`button[name="sim_account"]`).First().Closest("form")
+	if form.Length() == 0 {
 		if strings.HasPrefix(at.url.String(), b.base) {
 			return at
 		}
 		b.t.Fatalf("no account of %s to choose at %s (%d):\n%s", p.UPN, at.url, at.status, at.text())
 	}
-	form := button.First().Closest("form")
 	action, err := at.url.Parse(form.AttrOr("action", ""))
 	if err != nil {
 		b.t.Fatal(err)

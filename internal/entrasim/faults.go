@@ -230,8 +230,9 @@ func (c *call) faultBefore() *reply {
 			return c.challenge(c.sim.graphNow().Unix())
 		case Forbidden403:
 			return c.graphError(http.StatusForbidden, codeDenied, deniedText)
+		default:
+			return c.statusFault(a)
 		}
-		return c.statusFault(a)
 	}
 	return nil
 }
@@ -305,6 +306,7 @@ func (s *Sim) tokenFault(w http.ResponseWriter, r *http.Request) bool {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = w.Write([]byte("<h1>Service Unavailable</h1>"))
 			return false
+		default: // the other kinds are about Graph
 		}
 	}
 	return true

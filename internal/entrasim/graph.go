@@ -236,7 +236,7 @@ func (s *Sim) send(w http.ResponseWriter, c *call, rep *reply) {
 		_, _ = w.Write(rep.body) // the client may be gone
 		return
 	}
-	s.sendSlowly(w, c.ctx, rep)
+	s.sendSlowly(c.ctx, w, rep)
 }
 
 // headers are those that every Graph answer carries, also inside a batch.
@@ -264,7 +264,7 @@ func (c *call) headers(rep *reply) http.Header {
 }
 
 // sendSlowly writes the body in pieces over about two seconds.
-func (s *Sim) sendSlowly(w http.ResponseWriter, ctx context.Context, rep *reply) {
+func (s *Sim) sendSlowly(ctx context.Context, w http.ResponseWriter, rep *reply) {
 	w.WriteHeader(rep.status)
 	rc := http.NewResponseController(w)
 	step := max(len(rep.body)/10, 1)

@@ -29,7 +29,6 @@ var (
 	readMembers    = []string{"GroupMember.ReadBasic.All", "GroupMember.Read.All", "Group.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"}
 	readMemberOf   = []string{"User.Read.All", "GroupMember.Read.All", "Directory.Read.All", "User.ReadWrite.All", "Directory.ReadWrite.All"}
 	readRoles      = []string{"RoleManagement.Read.Directory", "RoleManagement.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"}
-	readRoleRules  = []string{"RoleManagement.Read.Directory", "RoleManagement.Read.All"}
 	readAssigned   = []string{"RoleAssignmentSchedule.Read.Directory", "RoleManagement.Read.Directory", "RoleManagement.Read.All"}
 	readEligible   = []string{"RoleEligibilitySchedule.Read.Directory", "RoleManagement.Read.Directory", "RoleManagement.Read.All"}
 	readUnits      = []string{"AdministrativeUnit.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"}

@@ -93,7 +93,7 @@ func (s *Sim) connect(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the simulator only connects to the names it simulates", http.StatusForbidden)
 		return
 	}
-	up, err := net.DialTimeout("tcp", s.tlsL.Addr().String(), 5*time.Second)
+	up, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(r.Context(), "tcp", s.tlsL.Addr().String())
 	if err != nil {
 		http.Error(w, "the simulator's TLS listener is not there", http.StatusBadGateway)
 		return

@@ -7,11 +7,11 @@ import (
 )
 
 type revokeOptions struct {
-	by                    string // shown in the audit log when operator is nil
-	operator              *user
-	app, address, request string
-	forward               time.Duration // moves the stamp into the future
-	still                 bool          // answers, but the stamp does not move
+	by           string // shown in the audit log when operator is nil
+	operator     *user
+	app, address string
+	forward      time.Duration // moves the stamp into the future
+	still        bool          // answers, but the stamp does not move
 }
 
 // revoke ends the account's sessions. The stamp has whole seconds on Graph's clock. An account that signs in elsewhere

@@ -105,11 +105,12 @@ func (s *Sim) Listen(browserAddr, tlsAddr string) error {
 	if s.browserL != nil {
 		return errors.New("the simulator listens already")
 	}
-	bl, err := net.Listen("tcp", browserAddr)
+	var lc net.ListenConfig
+	bl, err := lc.Listen(context.Background(), "tcp", browserAddr)
 	if err != nil {
 		return fmt.Errorf("listening for browsers on %s: %w", browserAddr, err)
 	}
-	tl, err := net.Listen("tcp", tlsAddr)
+	tl, err := lc.Listen(context.Background(), "tcp", tlsAddr)
 	if err != nil {
 		return errors.Join(fmt.Errorf("listening for API clients on %s: %w", tlsAddr, err), bl.Close())
 	}

@@ -88,7 +88,6 @@ type group struct {
 	users, groups, principals           []int32
 	owners                              []int32
 	parents                             []int32
-	restricted                          bool
 }
 
 type unit struct {

@@ -171,7 +171,7 @@ func TestConnectReachesNothingElse(t *testing.T) {
 	for _, target := range []string{"example.com:443", "127.0.0.1:22", "login.microsoftonline.com:80", "localhost:443", "login.microsoftonline.com.evil.example:443"} {
 		conn, err := net.Dial("tcp", u.Host)
 		must(t, err)
-		defer conn.Close()
+		t.Cleanup(func() { conn.Close() })
 		if _, err := fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, target); err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,6 @@ func (b *bucket) used() float64 { return 1 - b.tokens/b.size }
 type throttle struct {
 	mu     sync.Mutex
 	q      Quota
-	units  int
 	apps   map[string]*appBuckets
 	tenant *bucket
 }

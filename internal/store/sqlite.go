@@ -94,7 +94,7 @@ func (db *DB) prepareDir(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("creating the data folder: %w", err)
 	}
-	err = os.Chmod(dir, 0o700) //nolint:gosec // a folder needs its execute bit
+	err = os.Chmod(dir, 0o700)
 	if errors.Is(err, fs.ErrPermission) {
 		db.log.Warn("the data folder belongs to another user and keeps its mode", "folder", dir)
 	} else if err != nil {
