@@ -14,15 +14,22 @@ import (
 	"time"
 )
 
-// output is written by one goroutine and read by another.
+// output is written by one goroutine and read by another, which is told of each write.
 type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu      sync.Mutex
+	buf     bytes.Buffer
+	written chan struct{}
 }
+
+func newOutput() *output { return &output{written: make(chan struct{}, 1)} }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	select {
+	case o.written <- struct{}{}:
+	default:
+	}
 	return o.buf.Write(p)
 }
 
@@ -52,18 +59,18 @@ func TestRunServesUntilStoppedAndSaysWhere(t *testing.T) {
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var out, errOut output
+	out, errOut := newOutput(), newOutput()
 	done := make(chan int, 1)
 	go func() {
 		done <- run(ctx, []string{"-browser", "127.0.0.1:0", "-tls", "127.0.0.1:0", "-people", "40", "-ca-out", ca,
-			"-redirect", "http://localhost:1/a", "-redirect", "http://localhost:2/b"}, &out, &errOut)
+			"-redirect", "http://localhost:1/a", "-redirect", "http://localhost:2/b"}, out, errOut)
 	}()
-	deadline := time.Now().Add(20 * time.Second)
 	for !strings.Contains(out.String(), "Ctrl-C") {
-		if time.Now().After(deadline) {
+		select {
+		case <-out.written:
+		case <-time.After(20 * time.Second):
 			t.Fatalf("nothing announced: %s %s", out.String(), errOut.String())
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	said := out.String()
 	for _, want := range []string{"REHEARSAL", "HTTPS_PROXY=http://localhost:", "SSL_CERT_FILE=" + ca, "http://localhost:1/a http://localhost:2/b"} {
@@ -98,8 +105,8 @@ func TestRunServesUntilStoppedAndSaysWhere(t *testing.T) {
 func TestBadFlagsAreErrors(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"-browser", ":1"}, {"-people", "-5"}, {"-nonsense"}, {"word"}} {
-		var out, errOut output
-		if got := run(t.Context(), args, &out, &errOut); got != 1 || errOut.String() == "" {
+		out, errOut := newOutput(), newOutput()
+		if got := run(t.Context(), args, out, errOut); got != 1 || errOut.String() == "" {
 			t.Errorf("%v: exit code %d, said %q", args, got, errOut.String())
 		}
 	}

@@ -225,6 +225,9 @@ func TestAResponderSeesTheirOwnRunsOnly(t *testing.T) {
 		t.Errorf("a run that is not there answers %d and %d, want the same 404 as one that may not be seen", unknown, made)
 	}
 	r := d.reader()
-	r.get(run).has(http.StatusOK).says("not for the second to see").silent("Revoke again", "Resume")
+	seen := r.get(run).has(http.StatusOK).says("not for the second to see").silent("Resume")
+	if n := seen.doc.Find(`a[href^="/users/"]`).Length(); n > 0 {
+		t.Errorf("an auditor is led to a user card %d times", n)
+	}
 	r.get("/runs").says("not for the second to see")
 }

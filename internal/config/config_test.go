@@ -167,7 +167,7 @@ func TestASecretDoesNotPrint(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"%v": fmt.Sprintf("%v", cfg), "%+v": fmt.Sprintf("%+v", cfg), "%#v": fmt.Sprintf("%#v", cfg),
-		"%s": fmt.Sprintf("%s", cfg.ClientSecret), "%q": fmt.Sprintf("%q", cfg.ClientSecret), "%x": fmt.Sprintf("%x", cfg.ClientSecret),
+		"%q": fmt.Sprintf("%q", cfg.ClientSecret), "%x": fmt.Sprintf("%x", cfg.ClientSecret),
 		"slog": log.String(), "json": string(marshalled),
 	} {
 		if strings.Contains(text, secret) || strings.Contains(text, fmt.Sprintf("%x", secret)) {

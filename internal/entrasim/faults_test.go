@@ -328,8 +328,15 @@ func TestKnobsTurnFaultsOnAndOff(t *testing.T) {
 	if got := post("/_sim/people", url.Values{"user": {s.Cast().Victim.UPN}, "do": {"revoke"}}); got != "person" || s.Revocations(s.Cast().Victim.ID) != 1 {
 		t.Errorf("revocation by the knobs: %q", got)
 	}
-	if got := post("/_sim/settings", url.Values{"latency": {"-1"}, "lag": {"0"}}); got != "invalid" {
+	if got := post("/_sim/settings", url.Values{"latency": {"-1"}, "lag": {"0"}, "clock": {"0"}}); got != "invalid" {
 		t.Errorf("a latency below zero: %q", got)
+	}
+	if got := post("/_sim/settings", url.Values{"latency": {"0"}, "lag": {"0"}, "clock": {"3600"}}); got != "settings" {
+		t.Errorf("settings: %q", got)
+	}
+	date, err := http.ParseTime(graph(t, s, bearer, "GET", "/me", "").Header.Get("Date"))
+	if ahead := time.Until(date); err != nil || ahead < 59*time.Minute {
+		t.Errorf("Graph's clock is %v ahead (%v), want an hour", ahead, err)
 	}
 	req, err := http.NewRequestWithContext(t.Context(), "POST", s.BrowserURL()+"/_sim/people", strings.NewReader("do=disable&user="+s.Cast().Victim.UPN))
 	must(t, err)

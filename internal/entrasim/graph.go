@@ -250,7 +250,6 @@ func (c *call) headers(rep *reply) http.Header {
 	if !c.inBatch {
 		h.Set("Date", c.sim.graphNow().UTC().Format(http.TimeFormat))
 		h.Set("x-ms-ags-diagnostic", `{"ServerInfo":{"DataCenter":"Simulated","Slice":"E","Ring":"0","ScaleUnit":"000","RoleInstance":"entrasim"}}`)
-		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 	if len(rep.body) > 0 {
 		h.Set("Content-Type", "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8")

@@ -1,6 +1,7 @@
 package entrasim
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -52,6 +53,7 @@ var kindText = map[FaultKind]string{
 
 type knobsData struct {
 	Latency, Lag int64
+	Clock        int64
 	Throttled    bool
 	Kinds        []kindOption
 	Faults       []faultRow
@@ -69,7 +71,7 @@ type faultRow struct {
 func (s *Sim) knobsPage(w http.ResponseWriter, r *http.Request) {
 	d := knobsData{
 		Latency: s.latency.Load() / int64(time.Millisecond), Lag: s.lag.Load() / int64(time.Second),
-		Throttled: s.throttle.enabled(), Notice: knobNotices[r.URL.Query().Get("done")],
+		Clock: s.offset.Load() / int64(time.Second), Throttled: s.throttle.enabled(), Notice: knobNotices[r.URL.Query().Get("done")],
 	}
 	for _, k := range faultKinds {
 		d.Kinds = append(d.Kinds, kindOption{string(k), kindText[k]})
@@ -100,12 +102,14 @@ func knobDone(w http.ResponseWriter, r *http.Request, what string) {
 func (s *Sim) setSettings(w http.ResponseWriter, r *http.Request) {
 	latency, err1 := strconv.Atoi(r.PostFormValue("latency"))
 	lag, err2 := strconv.Atoi(r.PostFormValue("lag"))
-	if err1 != nil || err2 != nil || latency < 0 || latency > 60_000 || lag < 0 || lag > 3600 {
+	clock, err3 := strconv.Atoi(r.PostFormValue("clock"))
+	if errors.Join(err1, err2, err3) != nil || latency < 0 || latency > 60_000 || lag < 0 || lag > 3600 || clock < -86_400 || clock > 86_400 {
 		knobDone(w, r, "invalid")
 		return
 	}
 	s.SetLatency(time.Duration(latency) * time.Millisecond)
 	s.SetReadBackLag(time.Duration(lag) * time.Second)
+	s.SetClockOffset(time.Duration(clock) * time.Second)
 	s.throttle.enable(r.PostFormValue("throttled") == "on")
 	if r.PostFormValue("spend") == "on" {
 		s.SpendTenantWrites(maxPeople)

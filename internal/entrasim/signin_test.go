@@ -467,3 +467,31 @@ func TestClientInfoIsWhatMSALReads(t *testing.T) {
 		t.Errorf("client_info = %s (%v), want %s", raw, err, want)
 	}
 }
+
+func TestHelpersIssueTokensAndSignInWithoutABrowser(t *testing.T) {
+	t.Parallel()
+	s := start(t, entrasim.Options{})
+	lead := s.Cast().Lead
+	k, err := s.IssueTokens(lead.UPN, entrasim.TokenOptions{Scopes: []string{"User.Read"}, CP1: true})
+	must(t, err)
+	if got := graph(t, s, k.AccessToken, "GET", "/me", ""); got.JSON["id"] != lead.ID {
+		t.Errorf("issued token: %d %s", got.Status, got.Raw)
+	}
+	if got := claims(t, k.IDToken)["iss"]; got != s.Authority()+"/v2.0" {
+		t.Errorf("issuer = %v", got)
+	}
+	must(t, s.Revoke(lead.ID))
+	if got := token(t, s, refreshForm(k.RefreshToken)).code(); got != 50173 {
+		t.Errorf("refresh after a revocation = %d", got)
+	}
+	back, err := s.SignIn(t.Context(), authorizeURL(s, nil), lead.ID)
+	must(t, err)
+	u, err := url.Parse(back)
+	must(t, err)
+	if k := token(t, s, codeForm(u.Query().Get("code"))); k.Status != http.StatusOK {
+		t.Errorf("code from SignIn: %s", k.Description)
+	}
+	if _, err := s.SignIn(t.Context(), authorizeURL(s, nil), "nobody@nowhere.example"); err == nil {
+		t.Error("a stranger signed in")
+	}
+}

@@ -7,6 +7,9 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
 
 	"evict/internal/auth"
 	"evict/internal/directory"
@@ -157,13 +160,7 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, kind fault.Ki
 func (s *Server) reauthPage(w http.ResponseWriter, r *http.Request, p templates.Page, reauth *operator.ReauthError) templates.ErrorPage {
 	v := at(r)
 	kept := s.keepDraft(r)
-	href, err := s.Auth.Begin(w, r, auth.BeginOptions{
-		ReturnTo: backTo(r), Claims: reauth.Claims, Scopes: reauth.Scopes, LoginHint: v.who.UPN,
-	})
-	if err != nil {
-		s.Logger.Error("beginning a sign-in", "request_id", v.requestID, "error", err)
-		href = "/auth/signin?return=" + url.QueryEscape(backTo(r))
-	}
+	href := s.signInAgain(w, r, reauth)
 	if reauth.Claims != "" || len(reauth.Scopes) > 0 {
 		page := templates.ClaimsChallengeError(p, v.requestID, href, false)
 		if r.Method == http.MethodGet {
@@ -181,12 +178,39 @@ func (s *Server) reauthPage(w http.ResponseWriter, r *http.Request, p templates.
 	return page
 }
 
-// unrouted answers an address that is no page of ours.
-func (s *Server) unrouted(status int) http.HandlerFunc {
+// signInAgain begins the sign-in that Microsoft asks for, back to this page, and returns its address.
+func (s *Server) signInAgain(w http.ResponseWriter, r *http.Request, reauth *operator.ReauthError) string {
+	v := at(r)
+	href, err := s.Auth.Begin(w, r, auth.BeginOptions{
+		ReturnTo: backTo(r), Claims: reauth.Claims, Scopes: reauth.Scopes, LoginHint: v.who.UPN,
+	})
+	if err != nil {
+		s.Logger.Error("beginning a sign-in", "request_id", v.requestID, "error", err)
+		return "/auth/signin?return=" + url.QueryEscape(backTo(r))
+	}
+	return href
+}
+
+// wrongMethod answers a known address that is asked in a way that it does not have.
+func (s *Server) wrongMethod(routes chi.Routes) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := render(w, r, status, templates.Error(templates.NotFoundError(s.frame(r, ""), at(r).requestID))); err != nil {
-			http.Error(w, "not found", status)
+		for _, m := range []string{http.MethodGet, http.MethodPost} {
+			if routes.Match(chi.NewRouteContext(), m, r.URL.Path) {
+				w.Header().Add("Allow", m)
+			}
 		}
+		page := templates.NotFoundError(s.frame(r, "Not found"), at(r).requestID)
+		page.Title, page.What = "This address cannot be used that way", "It takes "+strings.Join(w.Header()["Allow"], " or ")+" requests. Nothing was done."
+		if err := render(w, r, http.StatusMethodNotAllowed, templates.Error(page)); err != nil {
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		}
+	}
+}
+
+// unrouted answers an address that is no page of ours.
+func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
+	if err := render(w, r, http.StatusNotFound, templates.Error(templates.NotFoundError(s.frame(r, ""), at(r).requestID))); err != nil {
+		http.Error(w, "not found", http.StatusNotFound)
 	}
 }
 

@@ -30,8 +30,8 @@ func (s *Server) showHome(w http.ResponseWriter, r *http.Request) error {
 	if page.ShowRoles {
 		me, err := s.Directory.Me(r.Context(), v.session.Tokens(), v.who)
 		page.Roles, page.RolesUnread = myRoles(me, err, s.Now())
-		if _, ok := errors.AsType[*operator.ReauthError](err); ok {
-			page.Needs = append([]templates.Need{signInAgain()}, page.Needs...)
+		if reauth, ok := errors.AsType[*operator.ReauthError](err); ok {
+			page.Needs = append([]templates.Need{needSignIn(s.signInAgain(w, r, reauth))}, page.Needs...)
 		}
 		if err != nil {
 			s.Logger.Warn("reading one's own roles", "request_id", v.requestID, "error", err)
@@ -40,11 +40,11 @@ func (s *Server) showHome(w http.ResponseWriter, r *http.Request) error {
 	return render(w, r, http.StatusOK, templates.Home(page))
 }
 
-func signInAgain() templates.Need {
+func needSignIn(href string) templates.Need {
 	return templates.Need{
 		Tag: templates.Tag{Label: "sign-in", Tone: templates.ToneWarn}, Title: "Microsoft asks you to sign in again",
 		Text:   "Until then you can read here, but not look anybody up or revoke.",
-		Action: templates.Link{Label: "Sign in again", Href: "/auth/signin?return=%2F"},
+		Action: templates.Link{Label: "Sign in again", Href: href},
 	}
 }
 
@@ -89,6 +89,9 @@ func newNeeds(runs []revoke.RunSummary, now time.Time) []templates.Need {
 
 // myRoles is the panel of one's own directory roles and what they allow; unread says why something is missing.
 func myRoles(me directory.Me, err error, now time.Time) (roles []templates.MyRole, unread []templates.Unread) {
+	if _, ok := errors.AsType[*operator.ReauthError](err); ok {
+		return nil, []templates.Unread{{What: "Your directory roles", Why: "Microsoft asks you to sign in again first"}}
+	}
 	if err != nil {
 		return nil, []templates.Unread{{What: "Your directory roles", Why: "Microsoft Graph did not answer as it should", WayOut: "Load the page again in a moment."}}
 	}

@@ -1,14 +1,16 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 
+	"evict/internal/operator"
 	"evict/internal/revoke"
 	"evict/web/templates"
 )
 
 func (s *Server) showMe(w http.ResponseWriter, r *http.Request) error {
-	page := s.mePage(r)
+	page := s.mePage(w, r)
 	s.restoreDraft(r, page.Form)
 	return render(w, r, http.StatusOK, templates.Me(page))
 }
@@ -24,7 +26,7 @@ func (s *Server) revokeMe(w http.ResponseWriter, r *http.Request) error {
 	a.Tokens = at(r).session.Tokens("User.Read.All", "User.RevokeSessions.All")
 	id, done, err := s.Revoke.RevokeOne(r.Context(), a, req)
 	if showsInForm(err) {
-		page := s.mePage(r)
+		page := s.mePage(w, r)
 		page.Form, page.Fault = filled(*page.Form, req, err), s.unrecorded(r, err)
 		return render(w, r, formStatus(err), templates.Me(page))
 	}
@@ -41,7 +43,7 @@ func (s *Server) revokeMe(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) mePage(r *http.Request) templates.MePage {
+func (s *Server) mePage(w http.ResponseWriter, r *http.Request) templates.MePage {
 	v := at(r)
 	now := s.Now()
 	page := templates.MePage{
@@ -62,6 +64,12 @@ func (s *Server) mePage(r *http.Request) templates.MePage {
 	if page.ShowRoles {
 		me, err := s.Directory.Me(r.Context(), v.session.Tokens(), v.who)
 		page.Roles, page.RolesUnread = myRoles(me, err, now)
+		if reauth, ok := errors.AsType[*operator.ReauthError](err); ok {
+			page.Notes = append(page.Notes, templates.Note{
+				Title: "Microsoft asks you to sign in again", Text: "Until then only this console can be signed out of.",
+				Link: templates.Link{Label: "Sign in again", Href: s.signInAgain(w, r, reauth)},
+			})
+		}
 	}
 	return page
 }

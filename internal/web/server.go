@@ -82,8 +82,8 @@ func New(o Options) (*Server, error) {
 	r.Get("/healthz", s.healthz)
 	r.Get("/readyz", s.readyz)
 	r.Handle("/static/*", static.Handler())
-	r.NotFound(s.unrouted(http.StatusNotFound))
-	r.MethodNotAllowed(s.unrouted(http.StatusMethodNotAllowed))
+	r.NotFound(s.unrouted)
+	r.MethodNotAllowed(s.wrongMethod(r))
 	if err := s.mount(r); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,492 @@
+package app_test
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"evict/internal/app"
+	"evict/internal/audit"
+	"evict/internal/entrasim"
+)
+
+// desk is a demo with a helpdesk operator signed in.
+func desk(t *testing.T, change ...func(*app.DemoOptions, *app.Options)) (*demo, *browser) {
+	t.Helper()
+	d := small(t, change...)
+	b := d.browser()
+	b.signIn(d.cast.Helpdesk).has(http.StatusOK)
+	return d, b
+}
+
+const revokeCall = "/v1.0/users/{id}/revokeSignInSessions"
+
+var guid = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+
+// story is the kinds of the events about people and runs.
+func story(events []audit.Event) []audit.Kind {
+	return slices.DeleteFunc(kindsOf(events), func(k audit.Kind) bool { return strings.HasPrefix(string(k), "session.") })
+}
+
+func (d *demo) tells(t *testing.T, r reader, since int64, want ...audit.Kind) []audit.Event {
+	t.Helper()
+	events := r.after(since)
+	if diff := cmp.Diff(want, story(events)); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	for _, e := range events {
+		if e.Kind == audit.TargetAttempted && e.Evidence.T0 == "" {
+			t.Errorf("event %d: an intent without its time on Graph's clock", e.Seq)
+		}
+	}
+	return events
+}
+
+func TestNothingIsCalledWhenTheLedgerCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	broken := &failing{}
+	d, b := desk(t, broken.use)
+	r := d.reader()
+	before := r.length()
+	broken.set("launch:before-commit")
+	v := d.cast.Victim
+	p := b.revoke(v, because("the database is down")).has(http.StatusServiceUnavailable)
+	p.says("Nothing was called", "ledger could not be written", "Revoke-MgUserSignInSession -UserId "+v.ID,
+		"POST "+d.Sim.GraphURL()+"/users/"+v.ID+"/revokeSignInSessions", "the database is down")
+	if got := p.doc.Find("#reason").Text() + p.doc.Find("#ticket").AttrOr("value", ""); got != "the database is downINC-7" {
+		t.Errorf("the form holds %q, want what was typed", got)
+	}
+	if n := d.posts(v); n != 0 {
+		t.Errorf("the simulator saw %d calls, want none without a record", n)
+	}
+	me := b.submit(b.get("/me"), "/me/revoke", because("me too")).has(http.StatusServiceUnavailable)
+	me.says("Nothing was called", "Revoke-MgUserSignInSession -UserId "+d.cast.Helpdesk.ID)
+	if n := d.posts(d.cast.Helpdesk); n != 0 {
+		t.Errorf("the simulator saw %d calls of oneself", n)
+	}
+	d.tells(t, r, before)
+
+	record := b.get(p.link("Record it")).has(http.StatusOK)
+	if who := record.doc.Find("#who").AttrOr("value", ""); who != v.ID {
+		t.Errorf("the form for outside actions is about %q, want %q", who, v.ID)
+	}
+	broken.set()
+	b.settles(b.submit(p, "/users/"+v.ID+"/revoke", nil).path(), "confirmed")
+	if n := d.posts(v); n != 1 {
+		t.Errorf("the simulator saw %d calls, want 1", n)
+	}
+}
+
+func TestALaunchWhoseCommitIsUnclearRunsOnce(t *testing.T) {
+	t.Parallel()
+	broken := &failing{}
+	d, b := desk(t, broken.use)
+	broken.set("launch:after-commit")
+	p := b.revoke(d.cast.Victim, because("was it written?")).has(http.StatusOK)
+	b.settles(p.path(), "confirmed")
+	if n := d.posts(d.cast.Victim); n != 1 {
+		t.Errorf("the simulator saw %d calls, want 1", n)
+	}
+}
+
+func TestADatabaseThatFailsAfterTheCallLosesNoOutcome(t *testing.T) {
+	t.Parallel()
+	for _, point := range []string{"commit:before-commit", "commit:after-commit"} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			broken := &failing{}
+			d, b := desk(t, broken.use)
+			r := d.reader()
+			before := r.length()
+			broken.set(point)
+			p := b.revoke(d.cast.Victim, because("down after the call")).has(http.StatusOK)
+			p.silent("could not make sure", "Refused", "Failed")
+			run := p.path()
+			d.awaitPosts(d.cast.Victim, 1)
+			broken.set()
+			p = b.settles(run, "confirmed")
+			if n := d.posts(d.cast.Victim); n != 1 {
+				t.Errorf("the simulator saw %d calls, want 1", n)
+			}
+			if point == "commit:before-commit" {
+				p.says("settled by read-back")
+				d.tells(t, r, before, audit.PlanCreated, audit.RunStarted, audit.TargetAttempted, audit.TargetConfirmed, audit.RunFinished)
+			}
+		})
+	}
+}
+
+func (d *demo) awaitPosts(p entrasim.Person, n int) {
+	d.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if d.posts(p) >= n {
+			return
+		}
+	}
+	d.t.Fatalf("the simulator saw %d calls about %s, want %d", d.posts(p), p.UPN, n)
+}
+
+// TestEachFaultOfOneCallEndsInOneTrueOutcome is the failure table of the revoke call. Each person has a fault of their own.
+func TestEachFaultOfOneCallEndsInOneTrueOutcome(t *testing.T) {
+	t.Parallel()
+	begun := []audit.Kind{audit.PlanCreated, audit.RunStarted, audit.TargetAttempted}
+	again := []audit.Kind{audit.TargetAttempted, audit.TargetAccepted, audit.TargetConfirmed, audit.RunFinished}
+	tests := []struct {
+		name  string
+		fault entrasim.Fault
+		slow  bool
+		posts int
+		end   string
+		says  []string
+		story []audit.Kind
+	}{
+		{
+			name: "answer lost", fault: entrasim.Fault{Kind: entrasim.AnswerLost}, posts: 1, end: "confirmed",
+			says: []string{"settled by read-back"}, story: []audit.Kind{audit.TargetConfirmed, audit.RunFinished},
+		},
+		{
+			name: "504 after it took effect", fault: entrasim.Fault{Kind: entrasim.Status504}, posts: 1, end: "confirmed",
+			says: []string{"settled by read-back"}, story: []audit.Kind{audit.TargetConfirmed, audit.RunFinished},
+		},
+		{
+			name: "429", fault: entrasim.Fault{Kind: entrasim.Status429, RetryAfter: 2 * time.Second}, posts: 2, end: "confirmed",
+			says: []string{"attempt 2"}, story: append([]audit.Kind{audit.TargetFailed}, again...),
+		},
+		{
+			name: "503", fault: entrasim.Fault{Kind: entrasim.Status503}, posts: 2, end: "confirmed",
+			says: []string{"attempt 2"}, story: append([]audit.Kind{audit.TargetFailed}, again...),
+		},
+		{
+			name: "503 of a proxy", fault: entrasim.Fault{Kind: entrasim.Status503HTML}, posts: 2, end: "confirmed",
+			says: []string{"attempt 2"}, story: append([]audit.Kind{audit.TargetFailed}, again...),
+		},
+		{
+			name: "500", fault: entrasim.Fault{Kind: entrasim.Status500}, posts: 2, end: "confirmed",
+			says: []string{"attempt 2"}, story: append([]audit.Kind{audit.TargetFailed}, again...),
+		},
+		{
+			name: "connection cut", fault: entrasim.Fault{Kind: entrasim.DropConnection}, posts: 2, end: "confirmed",
+			says: []string{"attempt 2"}, story: append([]audit.Kind{audit.TargetUnconfirmed}, again...),
+		},
+		{
+			name: "time-out", fault: entrasim.Fault{Kind: entrasim.Hang}, slow: true, posts: 2, end: "confirmed",
+			says: []string{"attempt 2"}, story: append([]audit.Kind{audit.TargetUnconfirmed}, again...),
+		},
+		{
+			name: "403 by a stale token", fault: entrasim.Fault{Kind: entrasim.Forbidden403}, posts: 2, end: "confirmed",
+			says: []string{"attempt 2"}, story: append([]audit.Kind{audit.TargetRefused}, again...),
+		},
+		{
+			name: "slow answer", fault: entrasim.Fault{Kind: entrasim.SlowBody}, posts: 1, end: "confirmed",
+			story: []audit.Kind{audit.TargetAccepted, audit.TargetConfirmed, audit.RunFinished},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if tt.slow && testing.Short() {
+				t.Skip("waits for the deadline of a call")
+			}
+			d, b := desk(t)
+			r := d.reader()
+			before := r.length()
+			f := tt.fault
+			f.Method, f.Match, f.UserID, f.Times = http.MethodPost, revokeCall, d.cast.Victim.ID, 1
+			d.Sim.Inject(f)
+			p := b.revoke(d.cast.Victim, because(tt.name)).has(http.StatusOK)
+			if p.outcome() != tt.end {
+				p.silent("have been cut off", "Entra has recorded that")
+			}
+			p = b.settles(p.path(), tt.end)
+			p.says(tt.says...).says("cut off", "REHEARSAL", "Graph request id").silent("could not make sure")
+			if n := d.posts(d.cast.Victim); n != tt.posts {
+				t.Errorf("the simulator saw %d calls, want %d", n, tt.posts)
+			}
+			d.tells(t, r, before, append(slices.Clone(begun), tt.story...)...)
+		})
+	}
+}
+
+func TestARefusalIsPredictedAndExplained(t *testing.T) {
+	t.Parallel()
+	d, b := desk(t)
+	r := d.reader()
+	before := r.length()
+	boss := d.cast.GlobalAdmin
+	card := b.get("/users/" + boss.ID).says("expected to be refused", "Way out", "Global Administrator", "A prediction", "Privileged Authentication Administrator")
+	p := b.settles(b.submit(card, "/users/"+boss.ID+"/revoke", because("tried all the same")).path(), "refused")
+	p.says("Insufficient privileges", "Way out", "Graph request id", "Authorization_RequestDenied", "sessions live on", "I am not allowed to do this")
+	p.silent("have been cut off", "Entra has recorded that")
+	events := d.tells(t, r, before, audit.PlanCreated, audit.RunStarted, audit.TargetAttempted, audit.TargetRefused,
+		audit.TargetAttempted, audit.TargetRefused, audit.RunFinished)
+	last := events[len(events)-2]
+	if last.Evidence.Status != http.StatusForbidden || !guid.MatchString(last.Evidence.RequestID) || !strings.Contains(p.body, last.Evidence.RequestID) {
+		t.Errorf("evidence %+v: want 403 with the request id that the page shows", last.Evidence)
+	}
+	if ticket := p.doc.Find("#ticket-text").Text(); !strings.Contains(ticket, last.Evidence.RequestID) || !strings.Contains(ticket, "revocation refused") {
+		t.Errorf("the text for the ticket:\n%s", ticket)
+	}
+	if d.Sim.Revocations(boss.ID) != 0 {
+		t.Error("the refused revocation took effect")
+	}
+	b.get("/").says("What needs you now", boss.Name)
+}
+
+func TestAStampThatNeverMovesEndsUnconfirmed(t *testing.T) {
+	t.Parallel()
+	for kind, words := range map[entrasim.FaultKind]string{
+		entrasim.StampNeverMoves: "has not moved", entrasim.ForwardDated: "lies in the future: possible tampering",
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			c := &clock{}
+			d, b := desk(t, c.use)
+			r := d.reader()
+			before := r.length()
+			v := d.member("Stamp")
+			d.Sim.Inject(entrasim.Fault{Method: http.MethodPost, Match: revokeCall, UserID: v.ID, Kind: kind})
+			p := b.revoke(v, because("reads and reads"))
+			run := p.path()
+			p = b.eventually(run, "the cause", func(p *page) bool { return strings.Contains(p.text(), words) })
+			if got := p.outcome(); got != "accepted (reading back)" {
+				t.Errorf("the outcome is %q while it is read back", got)
+			}
+			p.silent("have been cut off", "Entra has recorded that").says("reading back")
+			c.forward(5*time.Minute + time.Second)
+			d.awaitPosts(v, 2)
+			b.eventually(run, "the second attempt", func(p *page) bool {
+				return p.outcome() == "accepted (reading back)" && strings.Contains(p.text(), "attempt 2")
+			})
+			c.forward(5*time.Minute + time.Second)
+			p = b.settles(run, "unconfirmed")
+			p.says(words, "Treat the sessions as alive", "could not make sure").silent("have been cut off", "Entra has recorded that")
+			d.tells(t, r, before, audit.PlanCreated, audit.RunStarted, audit.TargetAttempted, audit.TargetAccepted, audit.TargetUnconfirmed,
+				audit.TargetAttempted, audit.TargetAccepted, audit.TargetUnconfirmed, audit.RunFinished)
+			if kind == entrasim.ForwardDated {
+				b.get("/users/"+v.ID).says("Dated in the future")
+			}
+			b.get("/").says("What needs you now", v.Name, "unconfirmed")
+		})
+	}
+}
+
+func TestAChallengeWhileReadingComesBackToTheForm(t *testing.T) {
+	t.Parallel()
+	d, b := desk(t)
+	r := d.reader()
+	v := d.cast.Victim
+	card := b.get("/users/" + v.ID)
+	before := r.length()
+	d.Sim.Inject(entrasim.Fault{Method: http.MethodGet, Match: "/v1.0/users/{id}", UserID: v.ID, Kind: entrasim.ClaimsChallenge, Times: 1})
+	p := b.submit(card, "/users/"+v.ID+"/revoke", because("challenged")).has(http.StatusUnauthorized)
+	p.says("Nothing was called", "Continue to Microsoft")
+	if n := d.posts(v); n != 0 {
+		t.Errorf("the simulator saw %d calls", n)
+	}
+	to, err := url.Parse(p.link("Continue to Microsoft"))
+	if err != nil || !strings.Contains(to.Query().Get("claims"), "nbf") {
+		t.Errorf("the way on carries no claims: %s (%v)", to, err)
+	}
+	back := b.choose(b.get(to.String()), d.cast.Helpdesk)
+	if back.path() != "/users/"+v.ID {
+		t.Fatalf("one comes back to %s", back.url)
+	}
+	back.says("What you typed before you signed in again is back", "challenged")
+	if got := back.doc.Find("#ticket").AttrOr("value", ""); got != "INC-7" {
+		t.Errorf("the ticket = %q, want what was typed", got)
+	}
+	if n := d.posts(v); n != 0 {
+		t.Errorf("coming back replayed the form: %d calls", n)
+	}
+	d.tells(t, r, before)
+	b.settles(b.submit(back, "/users/"+v.ID+"/revoke", nil).path(), "confirmed")
+	if n := d.posts(v); n != 1 {
+		t.Errorf("the simulator saw %d calls, want 1", n)
+	}
+	b.get("/users/"+v.ID).silent("What you typed before", "challenged")
+}
+
+func TestAChallengeOnAPageLeadsThroughSignInAndBack(t *testing.T) {
+	t.Parallel()
+	d, b := desk(t)
+	v := d.cast.Victim
+	d.Sim.Inject(entrasim.Fault{Method: http.MethodGet, Match: "/v1.0/users/{id}", UserID: v.ID, Kind: entrasim.ClaimsChallenge, Times: 1})
+	p := b.get("/users/" + v.ID).has(http.StatusUnauthorized).says("Continue to Microsoft")
+	to := p.link("Continue to Microsoft")
+	if u, err := url.Parse(to); err != nil || !strings.Contains(u.Query().Get("claims"), "nbf") {
+		t.Errorf("the way on carries no claims: %s", to)
+	}
+	if back := b.choose(b.get(to), d.cast.Helpdesk); back.path() != "/users/"+v.ID || back.status != http.StatusOK {
+		t.Errorf("one comes back to %s (%d)", back.url, back.status)
+	}
+}
+
+func TestAChallengeOnTheCallPausesTheRunUntilItIsResumed(t *testing.T) {
+	t.Parallel()
+	d, b := desk(t)
+	r := d.reader()
+	before := r.length()
+	v := d.cast.Victim
+	d.Sim.Inject(entrasim.Fault{Method: http.MethodPost, Match: revokeCall, UserID: v.ID, Kind: entrasim.ClaimsChallenge, Times: 1})
+	p := b.revoke(v, because("challenged at the call")).has(http.StatusOK)
+	run := p.path()
+	p = b.eventually(run, "the pause", func(p *page) bool { return strings.Contains(p.text(), "Waits for a sign-in") })
+	p.says("paused", "Sign in again", "Resume").silent("have been cut off")
+	b.get("/").says("What needs you now", "needs sign-in", v.Name)
+	r.get(run).says("Only they can resume").silent("press Resume")
+
+	early := b.submit(p, run+"/resume", nil) // without a new sign-in the challenge stands, or the old token does once more
+	_ = early
+	to := p.link("Sign in again")
+	at := b.peek(to)
+	if u, err := url.Parse(at.header.Get("Location")); err != nil || !strings.Contains(u.Query().Get("claims"), "nbf") && early.outcome() != "confirmed" {
+		t.Errorf("the sign-in for the run carries no claims: %v (%v)", u, err)
+	}
+	back := b.choose(b.get(to), d.cast.Helpdesk)
+	if back.path() != run {
+		t.Fatalf("one comes back to %s, want the run", back.url)
+	}
+	if back.outcome() != "confirmed" && back.outcome() != "accepted (reading back)" {
+		back = b.submit(back, run+"/resume", nil)
+	}
+	b.settles(run, "confirmed")
+	d.tells(t, r, before, audit.PlanCreated, audit.RunStarted, audit.TargetAttempted, audit.TargetFailed, audit.RunPaused, audit.RunResumed,
+		audit.TargetAttempted, audit.TargetAccepted, audit.TargetConfirmed, audit.RunFinished)
+	b.post(run+"/resume", nil).has(http.StatusConflict).says("not paused")
+}
+
+func TestAnOperatorWhoseOwnSessionWasRevokedIsSentToSignIn(t *testing.T) {
+	t.Parallel()
+	d, b := desk(t)
+	v := d.cast.Victim
+	card := b.get("/users/" + v.ID).has(http.StatusOK)
+	if err := d.Sim.Revoke(d.cast.Helpdesk.ID); err != nil {
+		t.Fatal(err)
+	}
+	p := b.submit(card, "/users/"+v.ID+"/revoke", because("revoked meanwhile")).has(http.StatusUnauthorized)
+	p.says("Nothing was called")
+	if n := d.posts(v); n != 0 {
+		t.Errorf("the simulator saw %d calls", n)
+	}
+	back := b.choose(b.get(p.doc.Find("a.button.primary").AttrOr("href", "")), d.cast.Helpdesk)
+	if back.path() != "/users/"+v.ID {
+		t.Fatalf("one comes back to %s", back.url)
+	}
+	back.says("revoked meanwhile")
+	b.settles(b.submit(back, "/users/"+v.ID+"/revoke", nil).path(), "confirmed")
+}
+
+func TestARefreshTokenThatIsRefusedSaysWhy(t *testing.T) {
+	t.Parallel()
+	d, b := desk(t)
+	d.Sim.Inject(entrasim.Fault{Kind: entrasim.TokenRevoked, UserID: d.cast.Helpdesk.ID})
+	v := d.cast.Victim
+	for name, p := range map[string]*page{
+		"page": b.get("/users/" + v.ID), "form": b.post("/users/"+v.ID+"/revoke", because("kept")), "search": b.get("/search?q=lena"),
+	} {
+		p.has(http.StatusUnauthorized).says("no longer accepts your sign-in", "AADSTS50173")
+		if name == "form" {
+			p.says("kept", "INC-7")
+		}
+	}
+	b.get("/").has(http.StatusOK).says("Microsoft asks you to sign in again")
+	if n := d.posts(v); n != 0 {
+		t.Errorf("the simulator saw %d calls", n)
+	}
+}
+
+func TestAMissingConsentIsAskedForOnce(t *testing.T) {
+	t.Parallel()
+	d, b := desk(t)
+	d.Sim.SetConsent("User.Read")
+	p := b.get("/users/" + d.cast.Victim.ID)
+	if p.status != http.StatusUnauthorized {
+		t.Errorf("without consent the card answers %d, want 401 with the way on", p.status)
+	}
+	at := b.get(p.doc.Find("a.button.primary").AttrOr("href", ""))
+	if at.status >= 500 {
+		t.Errorf("asking for consent that no administrator gave answers %d at %s", at.status, at.url)
+	}
+	at.says("granted", "administrator")
+}
+
+func TestEachWriteThatFailsHasATruePage(t *testing.T) {
+	t.Parallel()
+	broken := &failing{}
+	d := small(t, broken.use)
+	b := d.browser()
+	broken.set("sign-in:before-commit")
+	p := b.signIn(d.cast.Helpdesk).has(http.StatusServiceUnavailable).says("database").silent("console role")
+	if sessionCookie(t, b) != "" && b.get("/").path() == "/" {
+		t.Errorf("a sign-in that was not recorded opens the console: %s", p.url)
+	}
+	broken.set()
+	b.signIn(d.cast.Helpdesk).has(http.StatusOK)
+
+	broken.set("append:before-commit")
+	p = b.submit(b.get("/outside?who="+d.cast.Victim.ID), "/outside", url.Values{
+		"when": {"2026-01-02T03:04"}, "how": {"PowerShell"}, "reason": {"kept in spite"},
+	})
+	p.has(http.StatusServiceUnavailable).says("not recorded yet", "kept in spite")
+	broken.set("sign-out:before-commit")
+	b.post("/auth/signout", nil).has(http.StatusServiceUnavailable).says("signed out")
+	broken.set("session:before-commit") // last activity and drafts: a page can be shown all the same
+	b.signIn(d.cast.Helpdesk)
+	b.get("/users/" + d.cast.Victim.ID).has(http.StatusOK)
+}
+
+func TestMicrosoftOutOfReachIsSaidOnEveryPage(t *testing.T) {
+	t.Parallel()
+	d, b := desk(t)
+	b.get("/users/" + d.cast.Victim.ID).has(http.StatusOK)
+	if err := d.Sim.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.get("/").has(http.StatusOK).says("could not be read")
+	b.get("/me").has(http.StatusOK)
+	b.get("/runs").has(http.StatusOK)
+	for _, path := range []string{"/users/" + d.cast.Victim.ID, "/search?q=lena", "/groups/" + d.cast.Victim.ID} {
+		b.get(path).has(http.StatusServiceUnavailable).says("Microsoft Graph", "Try again").silent("console role")
+	}
+	p := b.post("/users/"+d.cast.Victim.ID+"/revoke", because("typed while it was down")).has(http.StatusServiceUnavailable)
+	p.says("typed while it was down", "Microsoft Graph").silent("database")
+	b.post("/auth/signout", nil).has(http.StatusOK)
+}
+
+func TestASignInServiceThatFailsIsExplained(t *testing.T) {
+	t.Parallel()
+	for name, kind := range map[string]entrasim.FaultKind{"503": entrasim.Status503, "cut": entrasim.DropConnection, "429": entrasim.Status429} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := small(t)
+			b := d.browser()
+			r := d.reader()
+			before := r.length()
+			d.Sim.Inject(entrasim.Fault{Match: "token", Kind: kind, UserID: d.cast.Helpdesk.ID})
+			p := b.signIn(d.cast.Helpdesk)
+			if p.status < 400 || p.status == http.StatusInternalServerError {
+				t.Fatalf("a sign-in while the token endpoint fails answers %d at %s:\n%s", p.status, p.url, p.text())
+			}
+			p.says("Sign-in did not work", "Sign in with Microsoft")
+			if diff := cmp.Diff([]audit.Kind{audit.SignInFailed}, kindsOf(r.after(before))); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+			d.Sim.ClearFaults()
+			b.signIn(d.cast.Helpdesk).has(http.StatusOK)
+		})
+	}
+}
+
+func TestASignInDoesNotNeedGraph(t *testing.T) {
+	t.Parallel()
+	d := small(t)
+	d.Sim.Inject(entrasim.Fault{Kind: entrasim.Status503})
+	b := d.browser()
+	b.signIn(d.cast.Helpdesk).has(http.StatusOK).says("could not be read")
+}
