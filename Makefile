@@ -39,7 +39,7 @@ race: ## all tests but those in a browser, with the race detector; needs a C com
 browser: ## the tests that drive Chromium; fails where there is none
 	EVICT_TEST_REQUIRE=browser $(GO) test -count=1 ./web/... ./internal/app/...
 
-image: ## the container image evict:$(VERSION), without the simulator
+image: ## the container image, without the simulator; VERSION names it
 	docker build --build-arg VERSION=$(VERSION) -t evict:$(VERSION) .
 
 clean: ## remove what was built; data stays

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"evict/internal/audit"
 	"evict/internal/revoke"
 	"evict/internal/store"
@@ -188,4 +190,31 @@ func TestACancelledContextEndsAWriteWithoutATrace(t *testing.T) {
 			t.Errorf("the ledger has %d events, want 1", got)
 		}
 	})
+}
+
+// Two writers that met each other are no reason to fail: the one that PostgreSQL gave up on is tried again, whole.
+func TestAWriteThatMetAnotherOneIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]int64{"40P01": 2, "40001": 2, "23505": 0} { // 23505: unique_violation, an error for good
+		o := storetest.Postgres(t)
+		failed := false
+		o.Hook = func(point string) error {
+			if point == "append:before-commit" && !failed {
+				failed = true
+				return &pgconn.PgError{Code: code}
+			}
+			return nil
+		}
+		db, err := store.Open(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Ledger().Append(t.Context(), event(audit.SignedIn, 1), event(audit.SignedOut, 2))
+		if got := newest(t, db); got != want || (err == nil) != (want > 0) {
+			t.Errorf("after %s: %d events, error %v; want %d events", code, got, err, want)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

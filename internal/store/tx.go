@@ -73,6 +73,9 @@ func (db *DB) writeOnce(ctx context.Context, op string, fn change) (err error) {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
+		if errors.Is(err, sql.ErrTxDone) { // the context ended, and rolled it back behind our back
+			err = errors.Join(err, ctx.Err())
+		}
 		return fmt.Errorf("committing: %w", err)
 	}
 	return db.at(op + ":after-commit")

@@ -168,3 +168,42 @@ func TestSignInReachesAClientOnAnotherOrigin(t *testing.T) {
 		})
 	}
 }
+
+// axeRun runs axe-core over the page and returns what it found, as text.
+const axeRun = `axe.run().then(r => r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html.slice(0, 120)).join(" | ")).join("\n"))`
+
+func TestPagesHaveNoAxeFindings(t *testing.T) {
+	axe, err := os.ReadFile(filepath.Join("..", "..", "browsertest", "axe.min.js"))
+	if err != nil {
+		t.Skip("axe-core is not in the tree")
+	}
+	s := startSim(t)
+	s.Inject(entrasim.Fault{Kind: entrasim.Status429, Match: "/v1.0/users", Times: 3})
+	sign := s.BrowserURL() + "/" + s.TenantID() + "/oauth2/v2.0/"
+	good := sign + "authorize?response_type=code&scope=openid&sim_q=a&client_id=" + s.App().ClientID + "&redirect_uri=" + entrasim.DefaultRedirectURI
+	for name, address := range map[string]string{
+		"home": s.BrowserURL() + "/", "knobs": s.BrowserURL() + "/_sim/?done=fault", "accounts": good, "refused": sign + "authorize",
+		"signed out": sign + "logout", "victim": s.BrowserURL() + "/victim",
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := openTab(t)
+			for _, scheme := range []string{"light", "dark"} {
+				media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
+				if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
+					t.Fatal(err)
+				}
+				b.do(t, chromedp.Navigate(address))
+				if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[any](string(axe)+";0")); err != nil {
+					t.Fatalf("loading axe-core: %v", err)
+				}
+				found, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](axeRun, chromedp.EvalAwaitPromise))
+				if err != nil {
+					t.Fatalf("running axe-core: %v", err)
+				}
+				if found != "" {
+					t.Errorf("%s: %s", scheme, found)
+				}
+			}
+		})
+	}
+}
