@@ -105,14 +105,14 @@ func TestTheStoreGivesTheNumberAndEncodeTheVersion(t *testing.T) {
 func TestHostileTextStaysOneLineOfJSON(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"a\x00b":          `a\u0000b`, // kept, as JSON's escape: the bytes hold no U+0000, which PostgreSQL could not store
-		"\xff\xfe":        `\ufffd\ufffd`,
-		"line\nbreak\r":   `line\nbreak\r`,
-		"\u2028\u2029":    `\u2028\u2029`, // line ends to JavaScript
-		"<script>&":       `<script>&`,
-		"\u202egnp":       "\u202egnp",
+		"a\x00b":           `a\u0000b`, // kept, as JSON's escape: the bytes hold no U+0000, which PostgreSQL could not store
+		"\xff\xfe":         `\ufffd\ufffd`,
+		"line\nbreak\r":    `line\nbreak\r`,
+		"\u2028\u2029":     `\u2028\u2029`, // line ends to JavaScript
+		"<script>&":        `<script>&`,
+		"\u202egnp":        "\u202egnp",
 		`"},"seq":7,"x":"`: `\"},\"seq\":7,\"x\":\"`,
-		"𝔘🙂":              "𝔘🙂",
+		"𝔘🙂":               "𝔘🙂",
 	} {
 		body := encode(t, 1, audit.Event{Reason: in})
 		if !strings.Contains(body, `"reason":"`+want+`"`) {

@@ -205,7 +205,8 @@ func tokenFault(err error, asked, extra []string) error {
 			return entraFault(e)
 		}
 		re := &operator.ReauthError{Claims: e.Claims, Scopes: extra, Code: e.Code, Err: err}
-		if len(extra) == 0 && (e.OAuth == "consent_required" || slices.Contains(consentCodes, e.Code)) {
+		re.Consent = e.OAuth == "consent_required" || slices.Contains(consentCodes, e.Code)
+		if re.Consent && len(extra) == 0 {
 			re.Scopes = asked
 		}
 		return re
@@ -214,7 +215,7 @@ func tokenFault(err error, asked, extra []string) error {
 	case errors.Is(err, errNoToken):
 		return &operator.ReauthError{Scopes: extra, Err: err}
 	case errors.Is(err, errDeclined):
-		return &operator.ReauthError{Scopes: asked, Err: err}
+		return &operator.ReauthError{Scopes: asked, Consent: true, Err: err}
 	}
 	return entraUnavailable(err)
 }
@@ -225,7 +226,7 @@ func entraFault(e *entraError) *fault.Error {
 	f.RetryAfter = e.RetryAfter
 	f.Fix = "Try again in a moment."
 	switch e.OAuth {
-	case "invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "unsupported_grant_type": //nolint:misspell // the protocol's word
+	case "invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "unsupported_grant_type":
 		f.Message = "Microsoft refuses the console's own registration or credential."
 		f.Fix = "An administrator has to look at the app registration and the console's credential."
 	}

@@ -89,8 +89,12 @@ func (t *source) acquire(ctx context.Context, anew bool) (operator.Token, error)
 		return operator.Token{}, tokenFault(err, t.asked, t.extra)
 	}
 	if changed {
-		if err := t.save(ctx, blob); err != nil {
+		err := t.save(ctx, blob)
+		if _, over := errors.AsType[*operator.ReauthError](err); over {
 			return operator.Token{}, err
+		}
+		if err != nil { // the token is good; the next request asks Microsoft for another
+			t.svc.log.WarnContext(ctx, "a token cache could not be kept", "error", err)
 		}
 	}
 	t.mu.Lock()

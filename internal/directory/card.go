@@ -31,7 +31,7 @@ func (c Card) External() string {
 	case Yes:
 		return "This account signs in at its home tenant or another provider: Graph answers success, but its sessions there stay."
 	default:
-		return "Whether this account signs in elsewhere could not be read, so it counts as external: its sessions may stay."
+		return "Whether this account signs in elsewhere cannot be told for sure, so it counts as external: its sessions may stay."
 	}
 }
 

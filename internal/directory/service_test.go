@@ -388,9 +388,9 @@ func TestSignsInElsewhere(t *testing.T) {
 		"internal guest":          {directory.User{UserType: "Guest", Identities: id("userPrincipalName", "contoso.example")}, directory.No},
 		"external member":         {directory.User{UserType: "Member", Identities: id("federated", "ExternalAzureAD")}, directory.Yes},
 		"one-time passcode":       {directory.User{Identities: id("emailAddress", "mail")}, directory.Yes},
-		"invited":                 {directory.User{CreationType: "Invitation", Identities: id("userPrincipalName", "x")}, directory.Yes},
+		"invited":                 {directory.User{CreationType: "Invitation", Identities: id("userPrincipalName", "x")}, directory.Unknown},
 		"pending invitation":      {directory.User{ExternalUserState: "PendingAcceptance"}, directory.Yes},
-		"mark in the UPN":         {directory.User{UPN: "a_b#ext#@c", Identities: id("userPrincipalName", "x")}, directory.Yes},
+		"mark in the UPN":         {directory.User{UPN: "a_b#ext#@c", Identities: id("userPrincipalName", "x")}, directory.Unknown},
 		"identities not readable": {directory.User{UPN: "a@b"}, directory.Unknown},
 	}
 	for name, tt := range tests {

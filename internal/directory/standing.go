@@ -215,7 +215,7 @@ func current(list []Holding, now time.Time) []Holding {
 }
 
 // Privileged says whether the account can do great harm: it holds, or may activate, a role that Microsoft marks as
-// privileged. It returns those holdings. A role that nobody knows, or that could not be read, makes a No Unknown.
+// privileged, or is in or owns a role-assignable group. It returns those holdings. A role that nobody knows, or that could not be read, makes a No Unknown.
 func (s Standing) Privileged() (Tri, []Holding) {
 	var out []Holding
 	verdict := No
@@ -231,7 +231,7 @@ func (s Standing) Privileged() (Tri, []Holding) {
 		case No:
 		}
 	}
-	if len(out) > 0 {
+	if len(out)+len(s.RoleGroups)+len(s.OwnedRoleGroups) > 0 {
 		verdict = Yes
 	}
 	return verdict, out

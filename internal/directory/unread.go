@@ -52,8 +52,11 @@ func stops(ctx context.Context, err error) bool {
 // unread says for a person why a part could not be read.
 func (p part) unread(err error) Unread {
 	u := Unread{What: p.what, Weighs: p.weighs, Why: "Microsoft Graph did not answer", Fix: "Load the page again in a moment."}
-	if _, ok := errors.AsType[*operator.ReauthError](err); ok && p.scope != "" {
-		u.Why, u.Fix = "the app has no consent for it", p.needs
+	if reauth, ok := errors.AsType[*operator.ReauthError](err); ok {
+		u.Why, u.Fix = "Microsoft asks for a new sign-in", "Sign out here and sign in again."
+		if reauth.Consent {
+			u.Why, u.Fix = "the app has no consent for it", p.needs
+		}
 		return u
 	}
 	call, ok := errors.AsType[*CallError](err)

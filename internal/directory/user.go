@@ -65,7 +65,10 @@ type User struct {
 // identities, externalUserState, creationType and the #EXT# mark. Unsure is Unknown, and counts as external
 // (Microsoft Graph, user: revokeSignInSessions: external users sign in through their home tenant and are not revoked).
 func (u User) SignsInElsewhere() Tri {
-	if u.ExternalUserState != "" || u.CreationType == "Invitation" || strings.Contains(strings.ToUpper(u.UPN), "#EXT#") {
+	if u.ExternalUserState != "" || strings.Contains(strings.ToUpper(u.UPN), "#EXT#") {
+		return Yes
+	}
+	if slices.ContainsFunc(u.Identities, func(i Identity) bool { return i.SignInType == "federated" }) {
 		return Yes
 	}
 	if len(u.Identities) == 0 {
@@ -74,10 +77,14 @@ func (u User) SignsInElsewhere() Tri {
 	local := slices.ContainsFunc(u.Identities, func(i Identity) bool {
 		return i.SignInType == "userPrincipalName" || i.SignInType == "userName" || i.SignInType == "emailAddress" && i.Issuer != "mail"
 	})
-	if local {
+	switch {
+	case !local:
+		return Yes
+	case u.CreationType == "Invitation": // came from elsewhere, and may have been converted since
+		return Unknown
+	default:
 		return No
 	}
-	return Yes
 }
 
 // External reports whether the account is to be treated as external: surely or possibly.

@@ -58,10 +58,11 @@ func With(t TokenSource, scopes ...string) TokenSource {
 // token was revoked, the account changed, consent is missing, or a claims challenge (continuous access evaluation)
 // asks for it.
 type ReauthError struct {
-	Claims string   // decoded JSON of the claims challenge; empty when there was none
-	Scopes []string // further scopes to ask for; empty means the usual ones
-	Code   string   // AADSTS number such as "AADSTS50173", or Graph's error code; may be empty
-	Err    error    // the cause, for the log
+	Claims  string   // decoded JSON of the claims challenge; empty when there was none
+	Scopes  []string // further scopes to ask for; empty means the usual ones
+	Consent bool     // the app lacks the consent to a permission, and only that
+	Code    string   // AADSTS number such as "AADSTS50173", or Graph's error code; may be empty
+	Err     error    // the cause, for the log
 }
 
 // Error describes the need for a sign-in, without the claims.

@@ -76,6 +76,9 @@ func (t Target) Has(f Flag) bool {
 	return false
 }
 
+// External reports whether the target signs in elsewhere, or may: unsure counts as external (rule 4).
+func (t Target) External() bool { return t.Has(FlagExternal) || t.Has(FlagExternal+"?") }
+
 // Plan is a frozen, numbered list of targets with all that decides its effect. It is immutable and runs once.
 type Plan struct {
 	ID           PlanID

@@ -123,8 +123,8 @@ func (s *Service) RevokeOne(ctx context.Context, a Actor, req Request) (id RunID
 		return "", nil, notFound(err)
 	}
 	target := targetOf(user, a.Who)
-	if target.Has(FlagExternal) && !req.IncludeExternal {
-		return "", nil, fault.Field("external_ok", "This account signs in elsewhere: revoking here leaves its home tenant's session alive. Tick the box to call Microsoft all the same.")
+	if target.External() && !req.IncludeExternal {
+		return "", nil, fault.Field("external_ok", "This account counts as external: revoking here leaves a session at its home tenant alive. Tick the box to call Microsoft all the same.")
 	}
 	launch, err := s.launch(ctx, a, req, target)
 	if err != nil {
@@ -199,9 +199,7 @@ func targetOf(u directory.User, who operator.Operator) Target {
 		case directory.No:
 		}
 	}
-	if u.External() {
-		t.Flags = append(t.Flags, FlagExternal)
-	}
+	flag(u.SignsInElsewhere(), FlagExternal)
 	flag(not(u.Enabled), FlagDisabled)
 	flag(u.Synced, FlagSynced)
 	flag(u.Restricted, FlagRestricted)

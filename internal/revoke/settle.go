@@ -26,6 +26,7 @@ const (
 	settledByReading = "answer lost, settled by read-back"
 
 	sayExternal    = "This account signs in elsewhere. Microsoft answers 200 and revokes nothing: the home tenant keeps the session. Block or remove the guest here, and ask the home tenant."
+	sayPerhaps     = "It could not be told whether this account signs in elsewhere, so it counts as external: if it does, its home tenant keeps the session."
 	sayDeleted     = "The account is no longer in the directory."
 	sayThrottled   = "Microsoft asked us to wait."
 	sayUnreached   = "Microsoft Graph could not be reached. Nothing was sent."
@@ -90,8 +91,8 @@ func (w *worker) settleAccepted(s step, t RunTarget, a directory.Answer) step {
 	t.Accepts++
 	t.Reads, t.ReadFrom, t.DueAt = 0, w.now(), w.now().Add(firstReadGap)
 	s.kinds, s.evict = []audit.Kind{audit.TargetAccepted}, true
-	if t.Has(FlagExternal) {
-		t.State, t.Message = NotCovered, sayExternal
+	if t.External() {
+		t.State, t.Message = NotCovered, t.sayExternal()
 		s.kinds = append(s.kinds, audit.TargetNotCovered)
 	}
 	s.now = t
@@ -118,6 +119,13 @@ func (w *worker) settleRead(was RunTarget, validFrom time.Time, err error) step 
 	return w.settleWaiting(s, t)
 }
 
+func (t RunTarget) sayExternal() string {
+	if t.Has(FlagExternal) {
+		return sayExternal
+	}
+	return sayPerhaps
+}
+
 func (t RunTarget) sayNotMoved() string {
 	switch {
 	case t.Lost && t.Status >= 500:
@@ -135,8 +143,8 @@ func (w *worker) settleProven(s step, t RunTarget) step {
 	if t.Lost {
 		t.Settled, s.evict = settledByReading, true
 	}
-	if t.Has(FlagExternal) { // its home tenant keeps the session, whatever the stamp says
-		t.State, t.Message = NotCovered, sayExternal
+	if t.External() { // its home tenant keeps the session, whatever the stamp says
+		t.State, t.Message = NotCovered, t.sayExternal()
 		s.kinds = []audit.Kind{audit.TargetNotCovered}
 	}
 	s.now = t

@@ -152,6 +152,11 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, kind fault.Ki
 	default:
 		page := templates.UnavailableError(p, id, e.Message, backTo(r))
 		page.WhatToDo, page.Typed = orElse(e.Fix, page.WhatToDo), typed(r)
+		if oid := chi.URLParam(r, "id"); r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/users/") && directory.IsID(oid) {
+			page.What += " Nothing was called."
+			page.WhatToDo += " If it cannot wait, run one of these as yourself, and record it here afterwards as an outside action."
+			page.Commands = s.byHand(oid)
+		}
 		return page
 	}
 }

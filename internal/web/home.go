@@ -78,7 +78,10 @@ func newNeeds(runs []revoke.RunSummary, now time.Time) []templates.Need {
 			n.Text = "This run waits for you: sign in again and resume it."
 		case recent && (t.State == revoke.Unconfirmed || t.State == revoke.Failed || t.State == revoke.Refused):
 			n.Tag = templates.Tag{Label: string(t.State), Tone: templates.ToneWarn}
-			n.Text = "The sessions may live on. " + t.Message
+			n.Text = joinNonEmpty(" ", "The sessions may live on.", t.Message)
+			if t.State == revoke.Refused {
+				n.Text = joinNonEmpty(" ", "The sessions live on.", t.Message)
+			}
 		default:
 			continue
 		}

@@ -80,7 +80,8 @@ func needsSignIn(run revoke.Run, targets []revoke.RunTarget, own bool) templates
 func oneTarget(live *templates.RunLive, run revoke.Run, t revoke.RunTarget, cloud string, now time.Time) {
 	live.Status, live.Outcome = statusSentence(t, now), templates.Outcome(t.State)
 	live.Timeline = timeline(run, t, now)
-	live.Clock = templates.Clock{ExchangeOnly: exchangeOnly(cloud), External: t.Has(revoke.FlagExternal)}
+	live.Clock = templates.Clock{ExchangeOnly: exchangeOnly(cloud), External: t.External(), Disabled: t.Has(revoke.FlagDisabled)}
+	live.NothingCut = t.State.Final() && t.Accepts == 0 && t.State != revoke.Confirmed
 	if t.State == revoke.Confirmed {
 		live.Clock.Recorded = showTime(t.After, now)
 		live.Clock.Until = clockTime(t.After.Add(90 * time.Minute))
@@ -260,10 +261,17 @@ func callerText(t revoke.RunTarget, cloud string) string {
 	if exchangeOnly(cloud) {
 		soon = "Mail stops"
 	}
+	switch {
+	case t.State == revoke.Confirmed && t.Has(revoke.FlagDisabled):
+		return "Your account is blocked and its sign-ins have been cut off. " + soon + " within about 15 minutes; some other apps can go on until about " + clockTime(t.After.Add(90*time.Minute)) + ". Nobody can sign in with it until it is unblocked."
+	}
 	switch t.State {
 	case revoke.Confirmed:
 		return "Your sign-ins have been cut off: everywhere you were signed in, you will be asked to sign in again. " + soon + " within about 15 minutes; some other apps can go on until about " + clockTime(t.After.Add(90*time.Minute)) + ". If somebody knows your password, they could sign in again, so we change it next, and cut once more after that."
 	case revoke.NotCovered:
+		if !t.Has(revoke.FlagExternal) {
+			return "I have asked for your sign-ins to be cut off, but cannot be sure that it reaches all of them. If your account belongs to another organisation, please ask its IT to do it too."
+		}
 		return "Your account is kept by your own organisation, so we cannot end your sign-ins from here. Please ask your own IT to do it now. We can block your access to our side meanwhile."
 	case revoke.Refused:
 		return "I am not allowed to do this for your account; a colleague with more rights has to. I am passing it on now, and your sign-ins go on until then."

@@ -62,8 +62,8 @@ func newSearchResults(query string, f directory.Found) templates.SearchResults {
 		out.Roles = append(out.Roles, h)
 	}
 	out.Unread = unreadParts(f.Unread)
-	if len(out.Users) > hitsShown {
-		out.More = fmt.Sprintf("Showing the first %d users. Type more of the name.", hitsShown)
+	if max(len(out.Users), len(out.Groups), len(out.Roles)) > hitsShown {
+		out.More = fmt.Sprintf("There are more: only the first %d of each kind are shown. Type more of the name.", hitsShown)
 	}
 	out.Users, out.Groups, out.Roles = first(out.Users), first(out.Groups), first(out.Roles)
 	return out

@@ -22,6 +22,7 @@ func newUserPage(c directory.Card, last []revoke.RunSummary, lastUnread bool, cl
 		Prediction: showPrediction(c.Prediction),
 		Clock: templates.Clock{
 			ExchangeOnly: exchangeOnly(cloud), External: u.External(), Federated: c.Federated == directory.Yes,
+			Disabled: u.Enabled == directory.No,
 		},
 		Form: &templates.RevokeForm{Action: "/users/" + u.ID + "/revoke", External: u.External()},
 	}
@@ -76,8 +77,12 @@ func userNotes(c directory.Card, now time.Time) []templates.Note {
 	if c.Self {
 		notes = append(notes, templates.NoteSelf("/me"))
 	}
-	if text := c.External(); text != "" {
+	switch u.SignsInElsewhere() {
+	case directory.Yes:
 		notes = append(notes, templates.NoteExternal(""))
+	case directory.Unknown:
+		notes = append(notes, templates.Note{Title: "Perhaps external", Text: c.External() + " If it signs in here, revoking works; Evict does not call it confirmed."})
+	case directory.No:
 	}
 	if u.SessionsFrom.After(now.Add(5 * time.Minute)) {
 		notes = append(notes, templates.Note{Tone: templates.ToneNo, Title: "Dated in the future", Text: "Sessions are valid only from a time that has not come yet. An attacker with directory rights can set it: look at the directory audit log for 'Update StsRefreshTokenValidFrom Timestamp'."})

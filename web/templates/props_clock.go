@@ -13,6 +13,7 @@ type Clock struct {
 	UntilNoCA string
 	// ExchangeOnly is set for the US government clouds, where continuous access evaluation covers Exchange alone.
 	ExchangeOnly bool
+	Disabled     bool // the account is disabled: nobody can sign in with it
 	External     bool // the account signs in elsewhere: its home tenant keeps the session
 	Federated    bool // another identity provider can sign the person straight back in
 }
@@ -33,6 +34,9 @@ func (c Clock) rows() []clockRow {
 }
 
 func (c Clock) notStopped() string {
+	if c.Disabled {
+		return "A new sign-in, once the account is enabled again: with the password, a passkey, a federated cookie or a registered device."
+	}
 	if c.Federated {
 		return "A new sign-in: with the password, a passkey, a registered device, or the cookie of the federated identity provider, which can sign this person straight back in without a prompt."
 	}

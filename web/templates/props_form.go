@@ -86,8 +86,8 @@ type SignInPage struct {
 	SignedOut bool
 	// MicrosoftSignOut ends the sign-in at Microsoft as well; shown with SignedOut.
 	MicrosoftSignOut string
-	TimedOut  string // "idle" (30 minutes without use) or "absolute" (8 hours); empty otherwise
-	Fault     *SignInFault
+	TimedOut         string // "idle" (30 minutes without use) or "absolute" (8 hours); empty otherwise
+	Fault            *SignInFault
 	// RehearsalAs are the accounts of the simulated tenant that one may sign in as, with what each can show.
 	RehearsalAs []RehearsalAccount
 }

@@ -36,7 +36,9 @@ type RunLive struct {
 	MoreText string
 	Timeline []TimelineEntry
 	Clock    Clock
-	Evidence []Fact // plan digest, ledger, report
+	// NothingCut hides the clock: nothing was revoked, so nothing stops.
+	NothingCut bool
+	Evidence   []Fact // plan digest, ledger, report
 
 	TicketText string // to paste into the ticket
 	CallerText string // to read to the caller
