@@ -188,12 +188,15 @@ func (a *App) Serve(ctx context.Context, l net.Listener) error {
 	case <-ctx.Done():
 	}
 	a.log.Info("shutting down")
-	down, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	down, cancel := context.WithTimeout(context.Background(), requestsFor)
 	defer cancel()
 	err := a.server.Shutdown(down)
 	<-swept
 	return errors.Join(err, a.Close())
 }
+
+// requestsFor is how long a shutdown waits for requests under way; none may start work after that.
+const requestsFor = 30 * time.Second
 
 // drainFor is how long a shutdown waits for calls to Microsoft that are under way.
 const drainFor = 20 * time.Second
@@ -220,7 +223,7 @@ func (a *App) sweep(ctx context.Context) {
 		case <-second.C:
 			err = a.revoke.Sweep(ctx)
 		case <-minute.C:
-			err = a.auth.Sweep(ctx)
+			err = errors.Join(a.auth.Sweep(ctx), a.revoke.CancelStale(ctx))
 		}
 		if err != nil && ctx.Err() == nil {
 			a.log.Error("sweeping", "error", err)
@@ -236,16 +239,21 @@ func (a *App) tenantName() string {
 }
 
 // learnTenant reads the tenant's display name with the token of somebody who just signed in. Pages show the id until then.
+// It does not hold up the sign-in.
 func (a *App) learnTenant(ctx context.Context, t operator.TokenSource) {
 	if a.tenant.Load() != nil {
 		return
 	}
-	_, name, err := a.graph.Organization(ctx, t)
-	if err != nil || name == "" {
-		a.log.Warn("reading the tenant's name", "error", err)
-		return
-	}
-	a.tenant.Store(&name)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_, name, err := a.graph.Organization(ctx, t)
+		if err != nil || name == "" {
+			a.log.Warn("reading the tenant's name", "error", err)
+			return
+		}
+		a.tenant.Store(&name)
+	}()
 }
 
 // owner names this process in leases.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/PuerkitoBio/goquery"
 	"github.com/google/go-cmp/cmp"
 
 	"evict/internal/audit"
@@ -78,7 +79,7 @@ func TestAnExternalAccountIsNeverConfirmed(t *testing.T) {
 		action := "/users/" + v.ID + "/revoke"
 		card := b.get("/users/"+v.ID).says("external", "home tenant keeps the session", "Revoke anyway")
 		p := b.submit(card, action, because("a guest")).has(http.StatusUnprocessableEntity)
-		if got := p.doc.Find("#external_ok-error").Text(); !strings.Contains(got, "signs in elsewhere") {
+		if got := p.doc.Find("#external_ok-error").Text(); !strings.Contains(got, "home tenant") {
 			t.Errorf("beside the box stands %q", got)
 		}
 		if n := d.posts(v); n != 0 {
@@ -101,7 +102,7 @@ func TestAnExternalAccountIsNeverConfirmed(t *testing.T) {
 func TestAMemberWhoOnceWasInvitedIsNotSaidToSignInElsewhere(t *testing.T) {
 	t.Parallel()
 	d, b := desk(t)
-	b.get("/users/"+d.cast.ConvertedMember.ID).has(http.StatusOK).silent("It signs in at another tenant", "signs in elsewhere")
+	b.get("/users/"+d.cast.ConvertedMember.ID).has(http.StatusOK).silent("It signs in at another tenant", "member · signs in elsewhere")
 }
 
 func TestTheCardSaysWhatMattersInAnIncident(t *testing.T) {
@@ -120,7 +121,7 @@ func TestTheCardSaysWhatMattersInAnIncident(t *testing.T) {
 		{d.cast.GroupAdmin, []string{"Exchange Administrator", "through"}},
 		{d.cast.RoleGroupMember, []string{"a role can be assigned to this group", "expected to be refused"}},
 		{d.cast.RoleGroupOwner, []string{"owner"}},
-		{d.cast.Victim, []string{"expected", "allowed", "never", "Sessions valid from"}},
+		{d.cast.Victim, []string{"allowed", "covers", "never", "Sessions valid from"}},
 	} {
 		p := b.get("/users/" + tt.who.ID).has(http.StatusOK)
 		p.says(tt.says...).says(tt.who.UPN, tt.who.ID, "Revoke sessions", "cannot be undone", "Last sign-in")
@@ -234,6 +235,49 @@ func TestSigningOneselfOutEverywhereIsConfirmedAtTheNextSignIn(t *testing.T) {
 	}
 }
 
+func TestSigningOneselfOutSurvivesALostAnswer(t *testing.T) {
+	t.Parallel()
+	d, b := desk(t)
+	d.Sim.Inject(entrasim.Fault{Method: http.MethodPost, Match: "/v1.0/me/revokeSignInSessions", Kind: entrasim.AnswerLost, Times: 1})
+	p := b.submit(b.get("/me"), "/me/revoke", because("lost my phone"))
+	if strings.HasPrefix(p.path(), "/runs/") { // still under way
+		p = b.eventually(p.path(), "the pause", func(p *page) bool {
+			return p.path() == "/signin" || strings.Contains(p.text(), "Waits for a sign-in")
+		})
+	}
+	back := b.choose(b.get(p.link("Sign in")), d.cast.Helpdesk)
+	if !strings.HasPrefix(back.path(), "/runs/") {
+		t.Fatalf("one comes back to %s", back.url)
+	}
+	p = b.eventually(back.path(), "an end without another click", func(p *page) bool {
+		if form := p.doc.Find(`form[action$="/resume"]`); form.Length() > 0 {
+			t.Error("one's own run is not settled by the next sign-in itself")
+			p = b.submit(p, form.AttrOr("action", ""), nil)
+		}
+		return p.outcome() == "confirmed" || p.path() == "/signin"
+	})
+	if p.path() == "/signin" {
+		t.Error("settling it ended the session of the new sign-in")
+	}
+	if n := d.Sim.Revocations(d.cast.Helpdesk.ID); n != 1 {
+		t.Errorf("%d revocations, want 1", n)
+	}
+}
+
+func TestRevokingOneselfByTheCardIsTheSameAsByOnesOwnPage(t *testing.T) {
+	t.Parallel()
+	d, b := desk(t)
+	p := b.post("/users/"+d.cast.Helpdesk.ID+"/revoke", because("by the card"))
+	if p.path() == "/me" || p.status >= 400 {
+		if n := d.posts(d.cast.Helpdesk); n != 0 {
+			t.Errorf("refused, but %d calls were made", n)
+		}
+		return // sent to one's own page: as good
+	}
+	back := b.choose(b.get(p.link("Sign in with Microsoft")), d.cast.Helpdesk)
+	b.settles(back.path(), "confirmed")
+}
+
 func TestAnAuditorSignsThemselvesOutToo(t *testing.T) {
 	t.Parallel()
 	for _, who := range []string{"Evict.Auditor", "Evict.Approver"} {
@@ -300,6 +344,61 @@ func TestARevokedOperatorLosesTheConsoleAtOnce(t *testing.T) {
 		t.Error("the ledger does not say that the operator's console session ended")
 	}
 	b.get("/").has(http.StatusOK)
+}
+
+func TestARevokedOperatorsRunsPauseAndResume(t *testing.T) {
+	t.Parallel()
+	d, b := desk(t)
+	other := d.operator("Evicted", "Evict.Responder")
+	lead := d.browser()
+	lead.signIn(d.cast.Admin)
+	theirs := d.browser()
+	theirs.signIn(other)
+	v := d.cast.Victim
+	mended := d.Sim.Inject(entrasim.Fault{Method: http.MethodGet, Match: "/v1.0/users/{id}", UserID: v.ID, Kind: entrasim.StaleReplica})
+	run := theirs.revoke(v, because("begun before the theft")).path()
+	lead.settles(run, "accepted (reading back)")
+	b.settles(b.revoke(other, because("stolen")).path(), "confirmed")
+	lead.eventually(run, "the pause", func(p *page) bool { return strings.Contains(p.text(), "needs sign-in") })
+	mended()
+
+	p := theirs.get(run)
+	if p.path() != "/signin" {
+		t.Fatalf("the revoked operator still reads %s", p.url)
+	}
+	back := theirs.choose(theirs.get(p.link("Sign in with Microsoft")), other)
+	if back.path() != run {
+		t.Fatalf("one comes back to %s", back.url)
+	}
+	theirs.submit(back, run+"/resume", nil)
+	theirs.settles(run, "confirmed")
+	if n := d.posts(v); n != 1 {
+		t.Errorf("the simulator saw %d calls, want the one that was accepted", n)
+	}
+}
+
+func TestHostileNamesFromTheDirectoryAreInert(t *testing.T) {
+	t.Parallel()
+	d, b := desk(t)
+	v := d.Sim.AddUser("<img src=x onerror=alert(1)>\u202E", "Evil\nConfirmed: forged\r\nRun: none", "</script><b>")
+	r := d.reader()
+	run := b.revoke(v, because("hostile names")).path()
+	p := b.settles(run, "confirmed")
+	for _, p := range []*page{p, b.get("/users/" + v.ID), b.get("/search?q=" + url.QueryEscape(v.UPN)), b.get("/"), b.get("/runs"), r.get("/ledger"), r.get(run)} {
+		if p.doc.Find("img, script:not([src]), [onerror]").Length() > 0 {
+			t.Errorf("%s: markup in a name is live", p.url.Path)
+		}
+		p.doc.Find("*").Each(func(_ int, s *goquery.Selection) {
+			if own := s.Clone().Children().Remove().End().Text(); strings.Contains(own, "\u202E") && s.Closest("bdi, pre, title, textarea").Length() == 0 {
+				t.Errorf("%s: a name with a direction override stands bare in <%s>", p.url.Path, goquery.NodeName(s))
+			}
+		})
+	}
+	for _, line := range strings.FieldsFunc(p.doc.Find("#ticket-text").Text(), func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if strings.HasPrefix(line, "Confirmed: forged") || strings.HasPrefix(line, "Run: none") {
+			t.Errorf("a name forges a line of the text for the ticket: %q", line)
+		}
+	}
 }
 
 func TestAnOutsideActionIsRecordedWithTheNameThatEntraGives(t *testing.T) {

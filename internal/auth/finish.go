@@ -66,8 +66,9 @@ func single(q url.Values, name string) string {
 
 // redeemed is what a code brought: who signed in, and their token cache.
 type redeemed struct {
-	who  operator.Operator
-	blob []byte
+	who    operator.Operator
+	blob   []byte
+	issued time.Time // of the ID token
 }
 
 // redeem returns whom it has identified even when it refuses them.
@@ -90,7 +91,7 @@ func (s *Service) redeem(ctx context.Context, q url.Values, p pending) (redeemed
 	if err != nil {
 		return redeemed{}, redeemFault(err)
 	}
-	who, f := s.identify(ctx, res.IDToken.RawToken, p.Nonce)
+	who, issued, f := s.identify(ctx, res.IDToken.RawToken, p.Nonce)
 	if f != nil {
 		return redeemed{}, f
 	}
@@ -101,7 +102,7 @@ func (s *Service) redeem(ctx context.Context, q url.Values, p pending) (redeemed
 		return redeemed{who: who}, distrusted(err.Error())
 	}
 	blob, _ := m.content()
-	return redeemed{who: who, blob: blob}, nil
+	return redeemed{who: who, blob: blob, issued: issued}, nil
 }
 
 // passing yields tokens from a cache that is not kept.
@@ -134,7 +135,11 @@ func (s *Service) establish(w http.ResponseWriter, r *http.Request, p pending, g
 	gs := sessions.NewSession(s.store, s.names.session)
 	gs.IsNew, gs.Options = true, s.names.options(0)
 	gs.Values[recordKey{}] = rec
-	if err := gs.Save(r, w); err != nil {
+	if err := gs.Save(r, w); errors.Is(err, ErrRevoked) {
+		f := fault.Wrap(fault.Unauthenticated, "Your sessions were revoked while you were signing in.", err)
+		f.Fix = "Sign in again."
+		return false, f
+	} else if err != nil {
 		return false, storeFault("writing the new session", err)
 	}
 	return !again, nil
@@ -189,7 +194,7 @@ func (s *Service) newRecord(got redeemed, keep bool) (*record, error) {
 	}
 	rec.row = SessionRow{
 		IDHash: rec.ticket.hash(), OID: rec.state.OID, TID: rec.state.TID,
-		CreatedAt: now, LastSeen: now, ExpiresAt: rec.state.Expires,
+		IssuedAt: got.issued, CreatedAt: now, LastSeen: now, ExpiresAt: rec.state.Expires,
 	}
 	if keep {
 		sealed, err := s.keys.seal(rec.ticket.key, purposeCache, got.blob, s.bind(rec.row))

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 
@@ -72,14 +73,14 @@ func (s *Service) verifier(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 }
 
 // identify checks an ID token and returns whom it names. MSAL checks nothing of it.
-func (s *Service) identify(ctx context.Context, raw, nonce string) (operator.Operator, *fault.Error) {
+func (s *Service) identify(ctx context.Context, raw, nonce string) (operator.Operator, time.Time, *fault.Error) {
 	v, err := s.verifier(ctx)
 	if err != nil {
-		return operator.Operator{}, entraUnavailable(err)
+		return operator.Operator{}, time.Time{}, entraUnavailable(err)
 	}
 	token, err := v.Verify(ctx, raw)
 	if err != nil {
-		return operator.Operator{}, verifyFault(err)
+		return operator.Operator{}, time.Time{}, verifyFault(err)
 	}
 	var claims struct {
 		OID   string   `json:"oid"`
@@ -89,20 +90,20 @@ func (s *Service) identify(ctx context.Context, raw, nonce string) (operator.Ope
 		Roles []string `json:"roles"`
 	}
 	if err := token.Claims(&claims); err != nil {
-		return operator.Operator{}, distrusted("the ID token's claims are not understood")
+		return operator.Operator{}, time.Time{}, distrusted("the ID token's claims are not understood")
 	}
 	switch {
 	case subtle.ConstantTimeCompare([]byte(token.Nonce), []byte(nonce)) != 1:
-		return operator.Operator{}, distrusted("the ID token has another nonce")
+		return operator.Operator{}, time.Time{}, distrusted("the ID token has another nonce")
 	case !strings.EqualFold(claims.TID, s.tenant):
-		return operator.Operator{}, distrusted("the ID token is of another tenant")
+		return operator.Operator{}, time.Time{}, distrusted("the ID token is of another tenant")
 	case !isGUID(claims.OID):
-		return operator.Operator{}, distrusted("the ID token has no object id")
+		return operator.Operator{}, time.Time{}, distrusted("the ID token has no object id")
 	}
 	return operator.Operator{
 		OID: strings.ToLower(claims.OID), TID: s.tenant, UPN: claims.UPN, Name: claims.Name,
 		Roles: operator.ParseRoles(claims.Roles),
-	}, nil
+	}, token.IssuedAt, nil
 }
 
 // verifyFault says in our words why an ID token was refused. The library's texts can hold answers of the server.

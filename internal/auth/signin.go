@@ -20,6 +20,7 @@ type BeginOptions struct {
 	ReturnTo  string   // where to go afterwards; anything but a page of the console becomes "/"
 	Claims    string   // decoded JSON of a claims challenge, from operator.ReauthError
 	Scopes    []string // further Graph permissions by short name, from operator.ReauthError
+	Again     string   // what Again packed, in place of Claims and Scopes
 	Prompt    string   // "", login, select_account or consent
 	LoginHint string   // UPN to offer
 }
@@ -38,6 +39,10 @@ var prompts = []string{"", "login", "select_account", "consent"}
 // further scopes with their refresh token when a page first needs them (Session.Tokens), so that a missing consent
 // costs them that page and not the sign-in. Only what had to be asked for by incremental consent is asked for here.
 func (s *Service) Begin(w http.ResponseWriter, r *http.Request, o BeginOptions) (string, error) {
+	o, err := s.unpack(o)
+	if err != nil {
+		return "", err
+	}
 	if err := o.check(); err != nil {
 		return "", err
 	}

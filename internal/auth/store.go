@@ -8,6 +8,9 @@ import (
 	"evict/internal/audit"
 )
 
+// ErrRevoked says that the person's sessions were revoked while they were signing in.
+var ErrRevoked = errors.New("the person was revoked after this sign-in was issued")
+
 // ErrNoSession says that there is no such session, or no longer.
 var ErrNoSession = errors.New("no such session")
 
@@ -15,8 +18,9 @@ var ErrNoSession = errors.New("no such session")
 type SessionRow struct {
 	IDHash    []byte // SHA-256 of the id in the cookie
 	OID, TID  string
-	Sealed    []byte // identity, console roles, drafts
-	Cache     []byte // the operator's MSAL token cache; nil for people who do not act
+	Sealed    []byte    // identity, console roles, drafts
+	Cache     []byte    // the operator's MSAL token cache; nil for people who do not act
+	IssuedAt  time.Time // of the ID token that it came from, on Entra's clock
 	CreatedAt time.Time
 	LastSeen  time.Time // of a person's own request; polling does not count; written at most once a minute
 	ExpiresAt time.Time // the absolute limit
@@ -24,7 +28,8 @@ type SessionRow struct {
 
 // SessionStore keeps sessions. Each method is one transaction.
 type SessionStore interface {
-	// SignIn inserts a session, deletes the one that it replaces (nil = none), and appends the events.
+	// SignIn inserts a session, deletes the one that it replaces (nil = none), and appends the events. It does nothing
+	// and returns ErrRevoked when Evict revoked this person after row.IssuedAt: such a session would outlive the cut.
 	SignIn(ctx context.Context, row SessionRow, replaces []byte, events []audit.Event) error
 	// Session reads one; ErrNoSession when it is not there.
 	Session(ctx context.Context, idHash []byte) (SessionRow, error)

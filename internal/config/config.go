@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -159,6 +160,11 @@ func (c Config) problems() (problems []error) {
 	simulated := c.Cloud == "simulator"
 	if simulated != (c.SimulatorURL != "") || simulated != (c.SimulatorCA != "") {
 		add("EVICT_SIMULATOR_URL and EVICT_SIMULATOR_CA_FILE belong to EVICT_CLOUD=simulator: set all three or none")
+	}
+	if host, _, err := net.SplitHostPort(c.Listen); err != nil {
+		add("EVICT_LISTEN=%q is not host:port", c.Listen)
+	} else if simulated && !isLoopback(host) {
+		add("EVICT_LISTEN=%q must be localhost with EVICT_CLOUD=simulator: a rehearsal is for this machine", c.Listen)
 	}
 	slices.SortFunc(problems, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return problems

@@ -115,7 +115,7 @@ func baseTransport(c *http.Client) http.RoundTripper {
 func (c *Client) path() map[string]string { return map[string]string{"baseurl": c.base} }
 
 // Offset returns how far Graph's clock is ahead of ours, measured from the Date headers of its answers; 0 until known.
-func (c *Client) Offset() time.Duration { return c.clock.offset() }
+func (c *Client) Offset() (offset time.Duration, known bool) { return c.clock.offset() }
 
 // request says how one call is made.
 type request struct {

@@ -54,12 +54,12 @@ func (c *clock) observe(asked, answered, date time.Time) {
 	c.odd = seen
 }
 
-// offset returns the middle of what is known, or 0.
-func (c *clock) offset() time.Duration {
+// offset returns the middle of what is known.
+func (c *clock) offset() (d time.Duration, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.known {
-		return 0
+		return 0, false
 	}
-	return c.now.low + (c.now.high-c.now.low)/2
+	return c.now.low + (c.now.high-c.now.low)/2, true
 }

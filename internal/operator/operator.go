@@ -75,7 +75,7 @@ type Operator struct {
 }
 
 // Acts reports whether the person may cause a revocation at all, and so needs Graph tokens of their own.
-func (o Operator) Acts() bool { return o.Roles.Has(Responder, Lead, Admin) }
+func (o Operator) Acts() bool { return o.Roles.Has(Responder, Lead) }
 
 // RunRef names a run together with what a token that is sealed for it must match when it is opened.
 type RunRef struct {

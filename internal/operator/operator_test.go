@@ -18,10 +18,10 @@ var want = map[string]string{
 	"signin": "public", "auth.start": "public", "auth.callback": "public", "components": "public",
 	"auth.signout": "signed in", "norole": "signed in",
 	"home": "RLPAD", "me": "RLPAD", "me.revoke": "RLPAD",
-	"search": "RLD", "user": "RLD", "user.revoke": "RLD", "group": "RLD", "role": "RLD",
+	"search": "RL", "user": "RL", "user.revoke": "RL", "group": "RL", "role": "RL",
 	"runs": "RLPAD", "run": "RLPAD", "run.resume": "RLPAD",
 	"ledger": "LPAD", "ledger.event": "LPAD",
-	"outside": "RLD", "outside.record": "RLD",
+	"outside": "RL", "outside.record": "RL",
 }
 
 var letters = map[rune]operator.Role{

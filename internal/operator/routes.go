@@ -25,7 +25,7 @@ type Route struct {
 
 var (
 	everyone = Roles{Responder, Lead, Approver, Auditor, Admin}
-	actors   = Roles{Responder, Lead, Admin}
+	actors   = Roles{Responder, Lead}
 	watchers = Roles{Responder, Lead, Approver, Auditor, Admin}
 	readers  = Roles{Lead, Approver, Auditor, Admin}
 )

@@ -1,6 +1,7 @@
 package revoke
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +21,8 @@ type Graph interface {
 	Revoke(ctx context.Context, t operator.TokenSource, oid, clientRequestID string) (directory.Answer, error)
 	RevokeSelf(ctx context.Context, t operator.TokenSource, clientRequestID string) (directory.Answer, error)
 	SessionsFrom(ctx context.Context, t operator.TokenSource, oid string) (time.Time, directory.Answer, error)
-	// Offset is Graph's clock less ours, measured from Date headers; 0 before the first answer.
-	Offset() time.Duration
+	// Offset is Graph's clock less ours, measured from Date headers; not known before the first answer.
+	Offset() (offset time.Duration, known bool)
 }
 
 // Tokens opens the sealed token cache of a run.
@@ -84,11 +85,12 @@ type worker struct {
 	run     Run
 	src     operator.TokenSource
 	granted map[int]int // position -> attempt: intents that this worker recorded and may call for
+	holds   bool        // never gives the run back to wait
 }
 
-// Sweep works every run that is due and that nobody holds, each in its own goroutine through start. It is called every
-// second or two in every process, and is all the recovery there is after a crash.
-func (e *Engine) Sweep(ctx context.Context, start func(func())) error {
+// Sweep takes every run that is due and that nobody holds, and hands each to start, with the work to be done on it. It
+// is called every second or two in every process, and is all the recovery there is after a crash.
+func (e *Engine) Sweep(ctx context.Context, start func(work func(context.Context))) error {
 	ids, err := e.store.Due(ctx, e.now(), 50)
 	if err != nil {
 		return fmt.Errorf("listing due runs: %w", err)
@@ -99,7 +101,7 @@ func (e *Engine) Sweep(ctx context.Context, start func(func())) error {
 			return fmt.Errorf("claiming run %s: %w", id, err)
 		}
 		if ok {
-			start(func() { e.Work(ctx, fence, nil) })
+			start(func(ctx context.Context) { e.Work(ctx, fence, nil) })
 		}
 	}
 	return nil
@@ -118,6 +120,12 @@ func (e *Engine) Launched(ctx context.Context, f Fence, targets []RunTarget, src
 // source when the caller has one at hand; nil opens the run's sealed one.
 func (e *Engine) Work(ctx context.Context, f Fence, src operator.TokenSource) {
 	e.work(ctx, &worker{Engine: e, fence: f, src: src, granted: map[int]int{}})
+}
+
+// Confirm is Work with a token source that is kept nowhere: the run is not given back between read-backs, because
+// nobody else could go on with it.
+func (e *Engine) Confirm(ctx context.Context, f Fence, src operator.TokenSource) {
+	e.work(ctx, &worker{Engine: e, fence: f, src: src, granted: map[int]int{}, holds: true})
 }
 
 // work loops over slices. Being fenced off ends it quietly; any other error leaves the run to the sweep, which takes
@@ -161,16 +169,34 @@ func (w *worker) slice(ctx context.Context) (more bool, err error) {
 		return false, w.commit(ctx, step{})
 	}
 	if err := w.openTokens(ctx); err != nil {
-		w.log.Warn("a run's token does not open", "run", string(run.ID), "error", err)
-		return false, w.pause(ctx, step{}, &operator.ReauthError{Err: err})
+		return false, w.withoutToken(ctx, err)
 	}
 	t := earliest(targets)
-	if wait := t.DueAt.Sub(w.now()); wait > longestWait {
+	switch wait := t.DueAt.Sub(w.now()); {
+	case wait <= 0:
+		return w.advance(ctx, t)
+	case wait > longestWait && !w.holds:
 		return false, w.store.Release(ctx, w.fence, t.DueAt)
-	} else if wait > 0 {
-		return true, w.sleep(ctx, wait)
+	default:
+		if err := w.sleep(ctx, min(wait, longestWait)); err != nil {
+			return false, err
+		}
+		return true, w.store.Commit(ctx, w.fence, Step{Now: w.now(), Lease: leaseTime})
 	}
-	return w.advance(ctx, t)
+}
+
+// withoutToken pauses a run whose token is gone or over, so that its operator must sign in. Any other failure is left
+// to the sweep.
+func (w *worker) withoutToken(ctx context.Context, err error) error {
+	reauth, over := errors.AsType[*operator.ReauthError](err)
+	switch {
+	case over:
+		return w.pause(ctx, step{}, reauth)
+	case errors.Is(err, ErrNotFound):
+		return w.pause(ctx, step{}, &operator.ReauthError{Err: err})
+	default:
+		return fmt.Errorf("opening the run's token: %w", err)
+	}
 }
 
 func earliest(ts []RunTarget) RunTarget {
@@ -195,7 +221,7 @@ func (w *worker) advance(ctx context.Context, t RunTarget) (more bool, err error
 	switch {
 	case t.State == Pending:
 		return true, w.record(ctx, t)
-	case t.State == Attempting && !t.Lost && w.granted[t.Pos] == t.Attempt:
+	case t.State == Attempting && !t.Lost && w.granted[t.Pos] == t.Attempt && w.now().Sub(t.StartedAt) < leaseTime:
 		delete(w.granted, t.Pos)
 		return w.attempt(ctx, t)
 	case t.State == Attempting && !t.Lost:
@@ -209,13 +235,39 @@ func (w *worker) advance(ctx context.Context, t RunTarget) (more bool, err error
 
 // record commits the intent of the next attempt. Only then may attempt call Graph (rule 1).
 func (w *worker) record(ctx context.Context, was RunTarget) error {
-	t := was.intend(w.now(), w.graph.Offset(), w.newID())
-	err := w.commit(ctx, step{was: was, now: t, kinds: []audit.Kind{audit.TargetAttempted}})
-	if err == nil {
-		w.granted[t.Pos] = t.Attempt
+	offset, err := w.offset(ctx, was)
+	if reauth, ok := errors.AsType[*operator.ReauthError](err); ok {
+		return w.pause(ctx, step{}, reauth)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	t := was.intend(w.now(), offset, w.newID())
+	if err := w.commit(ctx, step{was: was, now: t, kinds: []audit.Kind{audit.TargetAttempted}}); err != nil {
+		return err
+	}
+	w.granted[t.Pos] = t.Attempt
+	return nil
 }
+
+// offset is Graph's clock less ours. A new process does not know it yet, and asks with a reading: T0 must be on Graph's
+// clock, or an old stamp could prove a new attempt.
+func (w *worker) offset(ctx context.Context, t RunTarget) (time.Duration, error) {
+	if d, known := w.graph.Offset(); known {
+		return d, nil
+	}
+	err := w.holding(ctx, func(ctx context.Context) error {
+		_, _, err := w.graph.SessionsFrom(ctx, w.src, t.OID)
+		return err
+	})
+	d, known := w.graph.Offset()
+	if !known {
+		return 0, fmt.Errorf("asking Graph for its time: %w", cmp.Or(err, errNoDate))
+	}
+	return d, nil
+}
+
+var errNoDate = errors.New("no answer named a date")
 
 // intend is the target with its next attempt about to be made.
 func (t RunTarget) intend(now time.Time, offset time.Duration, clientRequestID string) RunTarget {
@@ -253,6 +305,9 @@ func (w *worker) attempt(ctx context.Context, t RunTarget) (more bool, err error
 
 // readBack reads the stamp by object id and settles what it proves.
 func (w *worker) readBack(ctx context.Context, t RunTarget) (more bool, err error) {
+	if w.now().Sub(t.DueAt) > stoodStill { // paused, or no process was there: nobody has tried the schedule
+		t.ReadFrom, t.Reads = w.now(), 0
+	}
 	var validFrom time.Time
 	callErr := w.holding(ctx, func(ctx context.Context) (err error) {
 		validFrom, _, err = w.graph.SessionsFrom(ctx, w.src, t.OID)

@@ -452,7 +452,7 @@ func TestTheReasonIsRequired(t *testing.T) {
 
 func session(oid string, n byte) auth.SessionRow {
 	now := time.Date(2026, 11, 23, 13, 0, 0, 0, time.UTC)
-	return auth.SessionRow{IDHash: []byte{n}, OID: oid, TID: tenant, Sealed: []byte("s"), Cache: []byte("c"), CreatedAt: now, LastSeen: now, ExpiresAt: now.Add(8 * time.Hour)}
+	return auth.SessionRow{IDHash: []byte{n}, OID: oid, TID: tenant, Sealed: []byte("s"), Cache: []byte("c"), IssuedAt: now, CreatedAt: now, LastSeen: now, ExpiresAt: now.Add(8 * time.Hour)}
 }
 
 func TestAnOperatorWhoIsRevokedLosesTheirConsoleSessions(t *testing.T) {

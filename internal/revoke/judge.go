@@ -33,12 +33,15 @@ func Judge(t0, validFrom, now time.Time) Verdict {
 // When to read back. An accepted call is read back until readFor has passed, then called once more and read back as
 // long again. A call whose answer was lost or unclear is read back a few times, then attempted again.
 const (
-	readFor      = 5 * time.Minute
-	maxReadGap   = 30 * time.Second
-	firstReadGap = 300 * time.Millisecond // Graph usually shows the stamp at once; the schedule proper starts at 1 s
-	lostReads    = 4                      // at about 0.3, 1, 2 and 4 s
-	maxAttempts  = 4                      // calls per target before giving up
-	maxSettled   = 2                      // accepted calls per target: the first, and the one more of rule 3
+	readFor       = 5 * time.Minute
+	maxReadGap    = 30 * time.Second
+	firstReadGap  = 300 * time.Millisecond // Graph usually shows the stamp at once; the schedule proper starts at 1 s
+	lostReads     = 4                      // at about 0.3, 1, 2 and 4 s
+	maxAttempts   = 4                      // calls per target before giving up
+	wholeSchedule = 15                     // read-backs until readFor has passed; fewer end no attempt
+	stoodStill    = time.Minute            // a read-back this late starts the schedule anew
+	throttledFor  = time.Hour              // how long a run goes on when Microsoft asks to wait
+	maxSettled    = 2                      // accepted calls per target: the first, and the one more of rule 3
 )
 
 // readGap is the wait before read-back number n (from 0): 0.3, 1, 2, 4, 8, 16, 30, 30 ... seconds.

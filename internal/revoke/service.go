@@ -33,6 +33,8 @@ type Actor struct {
 	Who    operator.Operator
 	Tokens operator.TokenSource
 	Seal   func(ctx context.Context, ref operator.RunRef) (sealed []byte, expires time.Time, err error)
+	// Session is the console session that asks; what it asks for is not begun once it has ended. Nil when there is none.
+	Session []byte
 }
 
 // Service starts and resumes runs. Its workers outlive the requests that start them; Drain waits for them.
@@ -112,11 +114,11 @@ func (e *NotRecordedError) Unwrap() error { return e.Err }
 // Errors: fault.Invalid with the field at fault, fault.NotFound, *operator.ReauthError, *directory.CallError, and
 // *NotRecordedError; in none of these cases was a revocation called.
 func (s *Service) RevokeOne(ctx context.Context, a Actor, req Request) (id RunID, done <-chan struct{}, err error) {
-	if req, err = req.clean(); err != nil {
+	if req.Reason, req.Ticket, err = CleanWords(req.Reason, req.Ticket); err != nil {
 		return "", nil, err
 	}
-	if req.Self {
-		req.Target = a.Who.OID
+	if req.Self || req.Target == a.Who.OID { // one's own account always goes through /me (rule 7)
+		req.Self, req.Target = true, a.Who.OID
 	}
 	user, _, err := s.users.User(ctx, a.Tokens, req.Target)
 	if err != nil {
@@ -131,10 +133,13 @@ func (s *Service) RevokeOne(ctx context.Context, a Actor, req Request) (id RunID
 		return "", nil, err
 	}
 	fence, err := s.record(ctx, launch)
+	if errors.Is(err, ErrEnded) {
+		return "", nil, fault.Wrap(fault.Unauthenticated, "Your session in this console has ended.", err)
+	}
 	if err != nil {
 		return "", nil, &NotRecordedError{Target: target, Err: err}
 	}
-	done = s.start(func() { s.engine.Launched(s.work, fence, launch.Targets, a.Tokens) })
+	done = s.start(func(ctx context.Context) { s.engine.Launched(ctx, fence, launch.Targets, a.Tokens) })
 	return launch.Run.ID, done, nil
 }
 
@@ -153,19 +158,19 @@ func (s *Service) record(ctx context.Context, l Launch) (Fence, error) {
 	return Fence{Run: l.Run.ID, Owner: s.owner, Epoch: 1}, nil
 }
 
-// clean trims what was typed and says what is wrong with it, one field at a time.
-func (r Request) clean() (Request, error) {
-	r.Reason, r.Ticket = plain(r.Reason), plain(r.Ticket)
-	switch {
-	case r.Reason == "":
-		return r, fault.Field("reason", "Say why: the reason stands in the audit trail.")
-	case utf8.RuneCountInString(r.Reason) > MaxReason:
-		return r, fault.Field("reason", fmt.Sprintf("At most %d characters; this has %d.", MaxReason, utf8.RuneCountInString(r.Reason)))
-	case utf8.RuneCountInString(r.Ticket) > MaxTicket:
-		return r, fault.Field("ticket", fmt.Sprintf("At most %d characters; this has %d.", MaxTicket, utf8.RuneCountInString(r.Ticket)))
-	default:
-		return r, nil
+// CleanWords makes of a reason and a ticket, as typed, what every store and page can hold. The error is fault.Invalid
+// beside the first field that is wrong.
+func CleanWords(reason, ticket string) (cleanReason, cleanTicket string, err error) {
+	reason, ticket = plain(reason), plain(ticket)
+	switch n, m := utf8.RuneCountInString(reason), utf8.RuneCountInString(ticket); {
+	case n == 0:
+		err = fault.Field("reason", "Say why: the reason stands in the audit trail.")
+	case n > MaxReason:
+		err = fault.Field("reason", fmt.Sprintf("At most %d characters; this has %d.", MaxReason, n))
+	case m > MaxTicket:
+		err = fault.Field("ticket", fmt.Sprintf("At most %d characters; this has %d.", MaxTicket, m))
 	}
+	return reason, ticket, err
 }
 
 // plain makes text that every store and every page can hold: valid UTF-8, no control characters but line breaks and tabs.
@@ -239,30 +244,39 @@ func (s *Service) launch(ctx context.Context, a Actor, req Request, target Targe
 	if err != nil {
 		return Launch{}, err
 	}
-	first := RunTarget{Target: target, Run: run.ID, State: Pending, UpdatedAt: now}.intend(now, s.graph.Offset(), s.newID())
+	offset, _ := s.graph.Offset() // known: the user has just been read
+	first := RunTarget{Target: target, Run: run.ID, State: Pending, UpdatedAt: now}.intend(now, offset, s.newID())
 	created := run.event(audit.PlanCreated, s.newID(), now)
 	created.Run = ""
 	created.Detail = map[string]string{"digest": plan.Digest, "targets": "1", "expires": audit.FormatTime(plan.ExpiresAt)}
 	started := run.event(audit.RunStarted, s.newID(), now)
 	started.Outcome = string(RunRunning)
 	return Launch{
-		Plan: plan, Run: run, Targets: []RunTarget{first}, Token: sealed, TokenExpires: expires,
+		Plan: plan, Run: run, Targets: []RunTarget{first}, Token: sealed, TokenExpires: expires, Session: a.Session,
 		Owner: s.owner, Now: now, Lease: leaseTime,
 		Events: []audit.Event{created, started, run.targetEvent(audit.TargetAttempted, first, s.newID(), now)},
 	}, nil
 }
 
-// Resume sets a run that waits for its operator's sign-in going again. Only the same person in the same tenant may.
+// resumableFor is how long a run may wait for its operator; after that it is cancelled.
+const resumableFor = 24 * time.Hour
+
+// Resume sets a run that waits for its operator's sign-in going again. Only the same person in the same tenant may, and
+// only while they still may act.
 func (s *Service) Resume(ctx context.Context, a Actor, id RunID) (done <-chan struct{}, err error) {
 	run, _, err := s.store.Run(ctx, id)
 	if errors.Is(err, ErrNotFound) || err == nil && (run.Operator.OID != a.Who.OID || run.Operator.TID != a.Who.TID) {
 		return nil, fault.New(fault.NotFound, "There is no such run of yours.")
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if run.State != RunPaused {
+	case !run.Self && !a.Who.Acts():
+		return nil, fault.New(fault.Forbidden, "Your console role no longer lets you revoke anybody.")
+	case run.State != RunPaused:
 		return nil, fault.New(fault.Conflict, "This run is not paused.")
+	case s.now().Sub(run.CreatedAt) > resumableFor:
+		return nil, fault.New(fault.Conflict, "This run has waited for more than a day. Start a new one from the user card.")
 	}
 	if _, err := a.Tokens.Token(ctx); err != nil {
 		return nil, err
@@ -271,30 +285,29 @@ func (s *Service) Resume(ctx context.Context, a Actor, id RunID) (done <-chan st
 	if err != nil {
 		return nil, err
 	}
-	return s.resume(ctx, run, a.Who, a.Tokens, sealed, expires)
+	fence, err := s.resume(ctx, run, a.Who, Resumption{Token: sealed, TokenExpires: expires, Session: a.Session})
+	if err != nil {
+		return nil, err
+	}
+	return s.start(func(ctx context.Context) { s.engine.Work(ctx, fence, a.Tokens) }), nil
 }
 
-// resume records that the run goes on, and works it with the token source at hand.
-func (s *Service) resume(ctx context.Context, run Run, who operator.Operator, src operator.TokenSource, sealed []byte, expires time.Time) (<-chan struct{}, error) {
+// resume records that the run goes on, in the hands of this process.
+func (s *Service) resume(ctx context.Context, run Run, who operator.Operator, r Resumption) (Fence, error) {
 	now := s.now()
 	run.Address, run.Roles = who.Address, who.Roles.Strings()
 	e := run.event(audit.RunResumed, s.newID(), now)
 	e.Outcome = string(RunRunning)
-	if err := s.store.Resume(ctx, run.ID, sealed, expires, now, []audit.Event{e}); err != nil {
-		return nil, err
+	r.Run, r.Operator, r.Owner, r.Now, r.Lease, r.Events = run.ID, who.OID, s.owner, now, leaseTime, []audit.Event{e}
+	fence, err := s.store.Resume(ctx, r)
+	switch {
+	case errors.Is(err, ErrConflict):
+		return Fence{}, fault.Wrap(fault.Conflict, "This run has been resumed already, or has ended.", err)
+	case errors.Is(err, ErrEnded):
+		return Fence{}, fault.Wrap(fault.Unauthenticated, "Your session in this console has ended.", err)
+	default:
+		return fence, err
 	}
-	return s.take(ctx, run.ID, src)
-}
-
-// take claims a run and works it with the token source at hand. When another worker was faster, done is closed already.
-func (s *Service) take(ctx context.Context, id RunID, src operator.TokenSource) (<-chan struct{}, error) {
-	fence, ok, err := s.store.Claim(ctx, id, s.owner, s.now(), leaseTime)
-	if err != nil || !ok {
-		closed := make(chan struct{})
-		close(closed)
-		return closed, err
-	}
-	return s.start(func() { s.engine.Work(s.work, fence, src) }), nil
 }
 
 // ConfirmOwn settles, at a person's next sign-in, the runs by which they signed themselves out everywhere (rule 7):
@@ -309,8 +322,31 @@ func (s *Service) ConfirmOwn(ctx context.Context, who operator.Operator, src ope
 			continue
 		}
 		// No token is kept for it: should this process die first, the next sign-in settles it.
-		if _, err := s.resume(ctx, r.Run, who, src, nil, s.now()); err != nil {
+		fence, err := s.resume(ctx, r.Run, who, Resumption{})
+		if err != nil {
 			return fmt.Errorf("resuming run %s: %w", r.ID, err)
+		}
+		s.start(func(ctx context.Context) { s.engine.Confirm(ctx, fence, src) })
+	}
+	return nil
+}
+
+// CancelStale cancels the runs that have waited for their operator for more than a day.
+func (s *Service) CancelStale(ctx context.Context) error {
+	runs, err := s.store.Runs(ctx, RunQuery{Paused: PauseNeedSignIn, Until: s.now().Add(-resumableFor), Limit: 50})
+	if err != nil {
+		return fmt.Errorf("listing stale runs: %w", err)
+	}
+	for _, r := range runs {
+		fence, err := s.store.Resume(ctx, Resumption{Run: r.ID, Operator: r.Operator.OID, Owner: s.owner, Now: s.now(), Lease: leaseTime})
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("taking stale run %s: %w", r.ID, err)
+		}
+		if err := s.engine.Abandon(ctx, fence); err != nil {
+			return fmt.Errorf("cancelling stale run %s: %w", r.ID, err)
 		}
 	}
 	return nil
@@ -318,15 +354,15 @@ func (s *Service) ConfirmOwn(ctx context.Context, who operator.Operator, src ope
 
 // Sweep takes up what is due and held by nobody.
 func (s *Service) Sweep(ctx context.Context) error {
-	return s.engine.Sweep(ctx, func(work func()) { s.start(work) })
+	return s.engine.Sweep(ctx, func(work func(context.Context)) { s.start(work) })
 }
 
-// start runs work in a goroutine that Drain waits for.
-func (s *Service) start(work func()) <-chan struct{} {
+// start runs work in a goroutine that Drain waits for, on the context of the service: requests come and go.
+func (s *Service) start(work func(context.Context)) <-chan struct{} {
 	done := make(chan struct{})
 	s.workers.Go(func() {
 		defer close(done)
-		work()
+		work(s.work)
 	})
 	return done
 }

@@ -11,6 +11,7 @@ import (
 
 	"evict/internal/audit"
 	"evict/internal/directory"
+	"evict/internal/fault"
 	"evict/internal/operator"
 )
 
@@ -29,6 +30,9 @@ const (
 	sayPerhaps     = "It could not be told whether this account signs in elsewhere, so it counts as external: if it does, its home tenant keeps the session."
 	sayDeleted     = "The account is no longer in the directory."
 	sayThrottled   = "Microsoft asked us to wait."
+	sayStale       = "Nobody signed in to go on with this run for a day."
+	sayThrottledOn = "Microsoft went on asking us to wait for an hour."
+	sayUnread      = "The recorded time could not be read: %s."
 	sayUnreached   = "Microsoft Graph could not be reached. Nothing was sent."
 	sayNotMoved    = "Microsoft accepted the call, but the recorded time has not moved."
 	sayFuture      = "The recorded time lies in the future: possible tampering, so nothing is proven."
@@ -69,13 +73,16 @@ func (w *worker) settle(was RunTarget, a directory.Answer, err error) step {
 		s.kinds = []audit.Kind{audit.TargetSkipped}
 	case call.Status == http.StatusTooManyRequests:
 		t.State, t.Message = Pending, sayThrottled
-		t.DueAt = w.now().Add(max(call.RetryAfter, time.Second))
+		t.DueAt = w.now().Add(max(call.RetryAfter, retryGap(t.Attempt+1)))
+		if w.now().Sub(w.run.CreatedAt) > throttledFor {
+			t.State, t.Message = Failed, sayThrottledOn
+		}
 		s.kinds = []audit.Kind{audit.TargetFailed}
 	case call.Status >= 500 || call.Status == 0 && call.Sent:
 		// It may have taken effect. The attempt stays open until read-back decides.
 		t.Lost, t.Reads, t.ReadFrom, t.DueAt = true, 0, w.now(), w.now().Add(firstReadGap)
 	case call.Status == 0:
-		t.Message = firstOf(t.Message, sayUnreached)
+		t.Message = firstOf(wordsOf(err), t.Message, sayUnreached)
 		return w.again(s, t, audit.TargetFailed, Failed, call.RetryAfter)
 	default:
 		t.State = Failed
@@ -108,8 +115,9 @@ func (w *worker) settleRead(was RunTarget, validFrom time.Time, err error) step 
 		return w.settleUnread(s, t, err)
 	}
 	t.After = validFrom
-	switch Judge(t.T0, validFrom, w.now().Add(w.graph.Offset())) {
+	switch Judge(t.T0, validFrom, w.graphNow()) {
 	case Proven:
+		t.Code = ""
 		return w.settleProven(s, t)
 	case FutureDate:
 		t.Message = sayFuture
@@ -117,6 +125,12 @@ func (w *worker) settleRead(was RunTarget, validFrom time.Time, err error) step 
 		t.Message = t.sayNotMoved()
 	}
 	return w.settleWaiting(s, t)
+}
+
+// graphNow is the time on Graph's clock; a reading has just been made, so the offset is known.
+func (w *worker) graphNow() time.Time {
+	d, _ := w.graph.Offset()
+	return w.now().Add(d)
 }
 
 func (t RunTarget) sayExternal() string {
@@ -163,7 +177,9 @@ func (w *worker) settleUnread(s step, t RunTarget, err error) step {
 		if wait := w.now().Add(call.RetryAfter); wait.After(t.DueAt) {
 			t.DueAt = wait
 		}
+		t.Code = call.Code
 	}
+	t.Message = fmt.Sprintf(sayUnread, firstOf(wordsOf(err), readingWords(call)))
 	return w.settleWaiting(s, t)
 }
 
@@ -176,7 +192,7 @@ func (w *worker) settleWaiting(s step, t RunTarget) step {
 			kind, state = audit.TargetFailed, Failed
 		}
 		return w.again(s, t, kind, state, 0)
-	case !t.Lost && w.now().Sub(t.ReadFrom) >= readFor:
+	case !t.Lost && w.now().Sub(t.ReadFrom) >= readFor && t.Reads >= wholeSchedule:
 		s.kinds = []audit.Kind{audit.TargetUnconfirmed}
 		t.State = Unconfirmed
 		if t.Accepts < maxSettled && !w.run.Self { // one more; for oneself it would end the new sign-in
@@ -207,6 +223,29 @@ func (w *worker) commit(ctx context.Context, s step) error {
 	return w.store.Commit(ctx, w.fence, out)
 }
 
+// Abandon cancels a run that was taken for it: what was called ends as unconfirmed, what was not as cancelled.
+func (e *Engine) Abandon(ctx context.Context, f Fence) error {
+	run, targets, err := e.store.Work(ctx, f)
+	if err != nil {
+		return err
+	}
+	w := &worker{Engine: e, fence: f, run: run}
+	out := Step{Now: w.now(), Lease: leaseTime, End: RunCancelled}
+	for _, was := range targets {
+		t := was
+		t.State, t.Message, t.UpdatedAt = Cancelled, sayStale, w.now()
+		if was.State != Pending {
+			t.State = Unconfirmed
+			out.Events = append(out.Events, w.targetEvent(audit.TargetUnconfirmed, t))
+		}
+		out.Changes = append(out.Changes, Change{WasState: was.State, WasAttempt: was.Attempt, Target: t})
+	}
+	cancelled := w.event(audit.RunCancelled)
+	cancelled.Outcome, cancelled.Detail = string(RunCancelled), map[string]string{"cause": sayStale}
+	out.Events = append(out.Events, cancelled)
+	return e.store.Commit(ctx, f, out)
+}
+
 // pause writes a step together with a pause that waits for the operator's sign-in.
 func (w *worker) pause(ctx context.Context, s step, reauth *operator.ReauthError) error {
 	out, err := w.storeStep(ctx, s)
@@ -235,7 +274,7 @@ func (w *worker) storeStep(ctx context.Context, s step) (Step, error) {
 		}
 	}
 	if s.evict {
-		out.Evict, out.Evicted = []string{s.now.OID}, w.evicted
+		out.Evict, out.Evicted = []Cut{{OID: s.now.OID, At: s.now.T0}}, w.evicted
 	}
 	if s.now.Run != "" && !s.now.State.Final() {
 		return out, nil
@@ -272,6 +311,22 @@ func (w *worker) tally(ctx context.Context, changed RunTarget) (counts map[strin
 		counts[string(state)] = strconv.Itoa(c)
 	}
 	return counts, open, nil
+}
+
+// wordsOf are the words for a person in an error of the token source, or "".
+func wordsOf(err error) string {
+	if e, ok := errors.AsType[*fault.Error](err); ok {
+		return e.Message
+	}
+	return ""
+}
+
+// readingWords say what became of a reading: the request id is in them, because the target's own is the call's.
+func readingWords(call *directory.CallError) string {
+	if call.Status == 0 {
+		return "Microsoft Graph gave no answer"
+	}
+	return fmt.Sprintf("Microsoft Graph answered %d %s (request id %s)", call.Status, call.Code, call.RequestID)
 }
 
 func firstOf(ss ...string) string {

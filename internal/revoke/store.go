@@ -12,6 +12,7 @@ import (
 var (
 	ErrFenced   = errors.New("another worker owns this run") // drop everything: the lease was lost
 	ErrNotFound = errors.New("no such plan or run")
+	ErrEnded    = errors.New("the console session that asks for this has ended")
 	ErrConflict = errors.New("the plan has run, or the run has moved on") // a compare-and-set found something else
 )
 
@@ -29,10 +30,30 @@ type Launch struct {
 	Targets      []RunTarget // in state Attempting
 	Token        []byte      // the operator's sealed token cache
 	TokenExpires time.Time
+	Session      []byte // the console session that asks: nothing happens once it has ended; nil when there is none to check
 	Owner        string
 	Now          time.Time
 	Lease        time.Duration
 	Events       []audit.Event
+}
+
+// Resumption sets a paused run going again, at once in the hands of Owner.
+type Resumption struct {
+	Run          RunID
+	Operator     string // object id; only the run's own operator resumes it
+	Token        []byte // nil keeps no token: the worker has one at hand
+	TokenExpires time.Time
+	Session      []byte // as in Launch
+	Owner        string
+	Now          time.Time
+	Lease        time.Duration
+	Events       []audit.Event
+}
+
+// Cut is a revocation of one person, for what it ends in the console.
+type Cut struct {
+	OID string
+	At  time.Time // on Graph's clock; sessions from sign-ins after it live on
 }
 
 // Change moves one target, if it still stands where the worker saw it.
@@ -58,10 +79,10 @@ type Step struct {
 	Changes []Change
 	Events  []audit.Event
 
-	// Evict names object ids whose owners were just revoked: their console sessions, token caches and run tokens are
-	// deleted and their running runs paused as "needs sign-in" (rule 12), this run too if it is theirs. Evicted makes the events that say
+	// Evict names people who were just revoked: their console sessions from before the cut, token caches and run tokens
+	// are deleted and their running runs paused as "needs sign-in" (rule 12), this run too if it is theirs. Evicted makes the events that say
 	// so; it is pure, called inside the transaction once for each who had a session or a run, and its events are appended.
-	Evict   []string
+	Evict   []Cut
 	Evicted func(Footprint) []audit.Event
 
 	// End closes or pauses the run: RunFinished, RunCancelled or RunPaused (with Pause). "" leaves it running.
@@ -97,18 +118,19 @@ type RunStore interface {
 	Run(ctx context.Context, id RunID) (Run, []RunTarget, error)
 	Plan(ctx context.Context, id PlanID) (Plan, error)
 	Runs(ctx context.Context, q RunQuery) ([]RunSummary, error)
-	// Resume sets a paused run of the same operator running again with a new token; ErrConflict when it is not paused.
-	Resume(ctx context.Context, id RunID, token []byte, expires time.Time, now time.Time, events []audit.Event) error
+	// Resume sets a paused run of the same operator running again; ErrConflict when it is not paused or not theirs.
+	Resume(ctx context.Context, r Resumption) (Fence, error)
 }
 
 // RunQuery selects runs, newest first.
 type RunQuery struct {
-	Operator string // object id; "" = everyone's
-	Target   string // object id; runs that touched this user
-	Paused   Pause  // only runs that stand still for this cause
-	Open     bool   // only unfinished runs
-	Self     bool   // only runs whose target is the operator
-	Before   RunID  // keyset: older than this run
+	Operator string    // object id; "" = everyone's
+	Target   string    // object id; runs that touched this user
+	Paused   Pause     // only runs that stand still for this cause
+	Open     bool      // only unfinished runs
+	Self     bool      // only runs whose target is the operator
+	Until    time.Time // only runs created before
+	Before   RunID     // keyset: older than this run
 	Limit    int
 }
 

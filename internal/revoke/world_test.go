@@ -144,7 +144,8 @@ func (w *world) sweep() {
 		Store: w.db.Revoke(), Graph: w.graph, Tokens: tokens{}, Owner: "sweeper", Now: w.clock.Now, NewID: w.ids.New,
 		Sleep: w.clock.Sleep, Logger: slog.New(slog.DiscardHandler),
 	})
-	if err := engine.Sweep(w.t.Context(), wg.Go); err != nil {
+	start := func(work func(context.Context)) { wg.Go(func() { work(w.t.Context()) }) }
+	if err := engine.Sweep(w.t.Context(), start); err != nil {
 		w.t.Logf("sweep: %v", err)
 	}
 	wg.Wait()
@@ -284,7 +285,7 @@ func (g *graph) SessionsFrom(_ context.Context, _ operator.TokenSource, oid stri
 	return g.users[oid].SessionsFrom, directory.Answer{Status: 200}, nil
 }
 
-func (g *graph) Offset() time.Duration { return 0 }
+func (g *graph) Offset() (time.Duration, bool) { return 0, true }
 
 // works is Graph as it should be: the stamp moves, in whole seconds.
 func (g *graph) works(oid, _ string) (directory.Answer, error) {

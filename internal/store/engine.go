@@ -107,13 +107,17 @@ func (r *Revoke) Commit(ctx context.Context, f revoke.Fence, s revoke.Step) erro
 
 // lockRuns locks the runs that a step with evictions may touch, in one order: two runs that evict each other's
 // operators would otherwise wait for each other.
-func (r *Revoke) lockRuns(ctx context.Context, tx *sqlTx, run revoke.RunID, evict []string) error {
-	if len(evict) == 0 {
+func (r *Revoke) lockRuns(ctx context.Context, tx *sqlTx, run revoke.RunID, cuts []revoke.Cut) error {
+	if len(cuts) == 0 {
 		return nil
 	}
 	f := &filter{}
 	f.add("id = ?", clean(string(run)))
-	f.in("operator_oid", cleanAll(evict))
+	oids := make([]string, len(cuts))
+	for i, c := range cuts {
+		oids[i] = clean(c.OID)
+	}
+	f.in("operator_oid", oids)
 	_, err := collect(ctx, tx, scanText, `select id from run where `+strings.Join(f.where, " or ")+` order by id`+
 		r.db.dialect.forUpdate, f.args...)
 	if err != nil {
@@ -164,15 +168,15 @@ func end(ctx context.Context, tx *sqlTx, run revoke.RunID, s revoke.Step) error 
 
 // evict ends what the named people have in the console and returns the events that say so.
 func evict(ctx context.Context, tx *sqlTx, s revoke.Step) (events []audit.Event, err error) {
-	for _, oid := range slices.Compact(slices.Sorted(slices.Values(s.Evict))) {
-		f, err := evictOne(ctx, tx, clean(oid))
+	for _, cut := range s.Evict {
+		f, err := evictOne(ctx, tx, cut)
 		if err != nil {
-			return nil, fmt.Errorf("evicting %s: %w", oid, err)
+			return nil, fmt.Errorf("evicting %s: %w", cut.OID, err)
 		}
 		if s.Evicted == nil || f.Sessions == 0 && len(f.Runs) == 0 {
 			continue
 		}
-		if f.UPN, err = lastUPN(ctx, tx, oid); err != nil {
+		if f.UPN, err = lastUPN(ctx, tx, cut.OID); err != nil {
 			return nil, err
 		}
 		events = append(events, s.Evicted(f)...)
@@ -180,9 +184,10 @@ func evict(ctx context.Context, tx *sqlTx, s revoke.Step) (events []audit.Event,
 	return events, nil
 }
 
-func evictOne(ctx context.Context, tx *sqlTx, oid string) (f revoke.Footprint, err error) {
+func evictOne(ctx context.Context, tx *sqlTx, cut revoke.Cut) (f revoke.Footprint, err error) {
+	oid := clean(cut.OID)
 	f.OID = oid
-	sessions, err := tx.exec(ctx, `delete from session where oid = $1`, oid)
+	sessions, err := tx.exec(ctx, `delete from session where oid = $1 and issued_at < $2`, oid, ms(cut.At))
 	if err != nil {
 		return f, fmt.Errorf("deleting sessions: %w", err)
 	}

@@ -176,7 +176,7 @@ func TestAChangeThatDoesNotMatchRollsEverythingBack(t *testing.T) {
 			bad(&second)
 			step := accept(l)
 			step.Changes = append(step.Changes, second)
-			step.Evict, step.End = []string{bernd}, revoke.RunFinished
+			step.Evict, step.End = cuts(bernd), revoke.RunFinished
 			if err := db.Revoke().Commit(t.Context(), f, step); !errors.Is(err, revoke.ErrConflict) {
 				t.Errorf("another %s: %v, want ErrConflict", name, err)
 			}
@@ -245,7 +245,7 @@ func TestARevokedOperatorLosesSessionsTokensAndRunsWithTheStepThatSaysSo(t *test
 		f := launch(t, db, l)
 		before := newest(t, db)
 		step := accept(l)
-		step.Evict = []string{carla, "nobody", carla}
+		step.Evict = cuts(carla, "nobody", carla)
 		var footprints []revoke.Footprint
 		step.Evicted = func(f revoke.Footprint) []audit.Event {
 			footprints = append(footprints, f)
@@ -291,7 +291,7 @@ func TestWhoRevokesThemselvesPausesThisVeryRun(t *testing.T) {
 		l := launchOf(10, anna, anna)
 		f := launch(t, db, l)
 		step := accept(l)
-		step.Evict = []string{anna}
+		step.Evict = cuts(anna)
 		commit(t, db, f, step)
 		run, targets, err := db.Revoke().Run(t.Context(), l.Run.ID)
 		if err != nil || run.State != revoke.RunPaused || run.Pause != revoke.PauseNeedSignIn || targets[0].State != revoke.Accepted {
@@ -310,7 +310,7 @@ func TestARunThatEndsWithTheStepThatEvictsItsOperatorHasEnded(t *testing.T) {
 		l := launchOf(10, anna, anna)
 		f := launch(t, db, l)
 		step := accept(l)
-		step.Evict, step.End = []string{anna}, revoke.RunFinished
+		step.Evict, step.End = cuts(anna), revoke.RunFinished
 		step.Evicted = func(f revoke.Footprint) []audit.Event {
 			t.Errorf("there was nothing left to evict: %+v", f)
 			return nil
@@ -375,7 +375,7 @@ func TestRunsThatEvictEachOthersOperatorsDoNotWaitForEachOther(t *testing.T) {
 			}{{fa, a, carla}, {fb, b, anna}} {
 				wg.Go(func() {
 					step := accept(c.l)
-					step.Evict = []string{c.evict}
+					step.Evict = cuts(c.evict)
 					ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond) // PostgreSQL looks for deadlocks after 1 s
 					defer cancel()
 					err := db.Revoke().Commit(ctx, c.f, step)

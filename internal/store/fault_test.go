@@ -69,7 +69,11 @@ func writes() []write {
 		{"resume", func(t *testing.T, db *store.DB) {
 			commit(t, db, launch(t, db, l), revoke.Step{Now: noon, Lease: lease, End: revoke.RunPaused})
 		}, func(ctx context.Context, db *store.DB) error {
-			return db.Revoke().Resume(ctx, l.Run.ID, []byte("t"), noon, noon, []audit.Event{event(audit.RunResumed, 9)})
+			_, err := db.Revoke().Resume(ctx, revoke.Resumption{
+				Run: l.Run.ID, Operator: l.Run.Operator.OID, Token: []byte("t"), TokenExpires: noon, Now: noon,
+				Events: []audit.Event{event(audit.RunResumed, 9)},
+			})
+			return err
 		}, func(t *testing.T, db *store.DB) (bool, bool) {
 			return runIs(t, db, revoke.RunRunning), events(t, db, 1)
 		}},

@@ -104,8 +104,17 @@ func accept(l revoke.Launch) revoke.Step {
 func session(n byte, oid string) auth.SessionRow {
 	return auth.SessionRow{
 		IDHash: []byte{n, 0, 255}, OID: oid, TID: tenant, Sealed: []byte{1, 0, 2}, Cache: []byte{3, 0, 4},
-		CreatedAt: noon, LastSeen: noon, ExpiresAt: noon.Add(8 * time.Hour),
+		IssuedAt: noon.Add(-time.Hour), CreatedAt: noon, LastSeen: noon, ExpiresAt: noon.Add(8 * time.Hour),
 	}
+}
+
+// cuts are revocations of these people at noon.
+func cuts(oids ...string) []revoke.Cut {
+	var out []revoke.Cut
+	for _, oid := range oids {
+		out = append(out, revoke.Cut{OID: oid, At: noon})
+	}
+	return out
 }
 
 // past opens the test's database past the store.

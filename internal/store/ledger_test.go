@@ -433,7 +433,7 @@ func TestAWriteInsideAWriteEndsAtItsDeadline(t *testing.T) {
 			t.Fatal(err)
 		}
 		step := accept(l)
-		step.Evict = []string{bernd}
+		step.Evict = cuts(bernd)
 		var inner error
 		step.Evicted = func(revoke.Footprint) []audit.Event {
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

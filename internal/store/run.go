@@ -31,6 +31,9 @@ func (r *Revoke) Launch(ctx context.Context, l revoke.Launch) (revoke.Fence, err
 		if l.Run.Plan != l.Plan.ID || l.Run.Digest != l.Plan.Digest {
 			return nil, errors.New("the run is not of this plan")
 		}
+		if err := r.db.live(ctx, tx, l.Session); err != nil {
+			return nil, err
+		}
 		if err := insertPlan(ctx, tx, l.Plan); err != nil {
 			return nil, err
 		}
@@ -182,6 +185,9 @@ func runFilter(q revoke.RunQuery) *filter {
 	if q.Self {
 		f.add("self = ?", true)
 	}
+	if !q.Until.IsZero() {
+		f.add("created_at < ?", ms(q.Until))
+	}
 	if q.Before != "" {
 		f.add("id < ?", clean(string(q.Before)))
 	}
@@ -227,32 +233,28 @@ func summaries(ctx context.Context, tx *sqlTx, runs []revoke.Run) ([]revoke.RunS
 
 // Resume implements revoke.RunStore. ErrConflict also when an event's operator is not the run's; ErrNotFound when
 // there is no such run.
-func (r *Revoke) Resume(ctx context.Context, id revoke.RunID, token []byte, expires, now time.Time, events []audit.Event) error {
-	return r.db.write(ctx, "resume", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
-		var operator string
-		err := tx.QueryRowContext(ctx, `select operator_oid from run where id = $1`, clean(string(id))).Scan(&operator)
+func (r *Revoke) Resume(ctx context.Context, x revoke.Resumption) (revoke.Fence, error) {
+	f := revoke.Fence{Run: x.Run, Owner: x.Owner}
+	err := r.db.write(ctx, "resume", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
+		if err := r.db.live(ctx, tx, x.Session); err != nil {
+			return nil, err
+		}
+		err := tx.QueryRowContext(ctx, `update run set state = $1, pause = '', claims = '', owner = $2, epoch = epoch + 1,
+			lease_until = $3, due_at = $4 where id = $5 and operator_oid = $6 and state = $7 returning epoch`,
+			string(revoke.RunRunning), x.Owner, ms(x.Now.Add(x.Lease)), ms(x.Now), clean(string(x.Run)), clean(x.Operator),
+			string(revoke.RunPaused)).Scan(&f.Epoch)
 		if errors.Is(err, sql.ErrNoRows) {
-			return nil, revoke.ErrNotFound
+			return nil, revoke.ErrConflict
 		}
-		if err != nil {
-			return nil, fmt.Errorf("reading the run: %w", err)
-		}
-		for _, e := range events {
-			if e.Operator == nil || e.Operator.OID != operator {
-				return nil, revoke.ErrConflict
-			}
-		}
-		n, err := tx.exec(ctx, `update run set state = $1, pause = '', claims = '', owner = '', lease_until = 0,
-			due_at = $2 where id = $3 and state = $4`, string(revoke.RunRunning), ms(now), clean(string(id)),
-			string(revoke.RunPaused))
 		if err != nil {
 			return nil, fmt.Errorf("resuming the run: %w", err)
 		}
-		if n == 0 {
-			return nil, revoke.ErrConflict
-		}
-		return events, insertToken(ctx, tx, id, token, expires)
+		return x.Events, insertToken(ctx, tx, x.Run, x.Token, x.TokenExpires)
 	})
+	if err != nil {
+		return revoke.Fence{}, err
+	}
+	return f, nil
 }
 
 // insertToken stores the sealed token of a run in place of a former one.

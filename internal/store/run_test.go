@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"evict/internal/audit"
+	"evict/internal/auth"
 	"evict/internal/fault"
 	"evict/internal/revoke"
 	"evict/internal/store"
@@ -221,7 +222,11 @@ func TestResumeSetsAPausedRunGoingWithANewToken(t *testing.T) {
 		resume := func(run revoke.RunID, operator string) error {
 			e := runEvent(audit.RunResumed, 70, run)
 			e.Operator.OID = operator
-			return db.Revoke().Resume(t.Context(), run, []byte("new"), later, later, []audit.Event{e})
+			_, err := db.Revoke().Resume(t.Context(), revoke.Resumption{
+				Run: run, Operator: operator, Token: []byte("new"), TokenExpires: later, Owner: "two", Now: later,
+				Lease: 5 * time.Second, Events: []audit.Event{e},
+			})
+			return err
 		}
 		if err := resume(l.Run.ID, anna); !errors.Is(err, revoke.ErrConflict) {
 			t.Errorf("resuming a running run: %v, want ErrConflict", err)
@@ -235,8 +240,8 @@ func TestResumeSetsAPausedRunGoingWithANewToken(t *testing.T) {
 		if err := resume(l.Run.ID, carla); !errors.Is(err, revoke.ErrConflict) {
 			t.Errorf("resuming somebody else's run: %v, want ErrConflict", err)
 		}
-		if err := resume("nope", anna); !errors.Is(err, revoke.ErrNotFound) {
-			t.Errorf("resuming no run: %v, want ErrNotFound", err)
+		if err := resume("nope", anna); !errors.Is(err, revoke.ErrConflict) {
+			t.Errorf("resuming no run: %v, want ErrConflict", err)
 		}
 		before := newest(t, db)
 		if err := resume(l.Run.ID, anna); err != nil {
@@ -252,8 +257,64 @@ func TestResumeSetsAPausedRunGoingWithANewToken(t *testing.T) {
 		if got := newest(t, db); got != before+1 {
 			t.Errorf("resuming wrote %d events, want 1", got-before)
 		}
-		if _, ok := claim(t, db, l.Run.ID, "two", later); !ok {
-			t.Error("a resumed run cannot be claimed at once")
+		if _, ok := claim(t, db, l.Run.ID, "three", later.Add(4*time.Second)); ok {
+			t.Error("a resumed run can be claimed while its worker holds it")
+		}
+		if _, ok := claim(t, db, l.Run.ID, "three", later.Add(5*time.Second)); !ok {
+			t.Error("a resumed run cannot be claimed after its lease")
+		}
+	})
+}
+
+func TestAnEndedSessionBeginsNothing(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		db := open()
+		row := session(1, anna)
+		l := launchOf(10, anna, bernd)
+		l.Session = row.IDHash
+		if _, err := db.Revoke().Launch(t.Context(), l); !errors.Is(err, revoke.ErrEnded) {
+			t.Errorf("launching without the session: %v, want ErrEnded", err)
+		}
+		if err := db.Sessions().SignIn(t.Context(), row, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		fence, err := db.Revoke().Launch(t.Context(), l)
+		if err != nil {
+			t.Fatalf("launching with the session: %v", err)
+		}
+		commit(t, db, fence, revoke.Step{Now: noon, Lease: time.Second, End: revoke.RunPaused, Pause: revoke.PauseNeedSignIn})
+		if err := db.Sessions().SignOut(t.Context(), row.IDHash, nil); err != nil {
+			t.Fatal(err)
+		}
+		_, err = db.Revoke().Resume(t.Context(), revoke.Resumption{Run: l.Run.ID, Operator: anna, Session: row.IDHash, Now: noon})
+		if !errors.Is(err, revoke.ErrEnded) {
+			t.Errorf("resuming without the session: %v, want ErrEnded", err)
+		}
+	})
+}
+
+func TestASignInFromBeforeTheCutIsRefusedAndOneAfterItLivesOn(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		db := open()
+		l := launchOf(10, anna, bernd) // T0 is noon
+		fence := launch(t, db, l)
+		after := session(1, bernd)
+		after.IssuedAt = noon
+		if err := db.Sessions().SignIn(t.Context(), after, nil, nil); err != nil {
+			t.Fatalf("before anything was accepted: %v", err)
+		}
+		step := accept(l)
+		step.Changes[0].Target.Accepts = 1
+		step.Evict = cuts(bernd)
+		commit(t, db, fence, step)
+		if _, err := db.Sessions().Session(t.Context(), after.IDHash); err != nil {
+			t.Errorf("the session of a sign-in after the cut: %v, want it alive", err)
+		}
+		late := session(2, bernd) // its code was redeemed before the cut, its row comes after it
+		if err := db.Sessions().SignIn(t.Context(), late, nil, nil); !errors.Is(err, auth.ErrRevoked) {
+			t.Errorf("a sign-in from before the cut: %v, want ErrRevoked", err)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"evict/internal/audit"
 	"evict/internal/auth"
+	"evict/internal/revoke"
 )
 
 // Sessions keeps console sessions.
@@ -22,12 +23,15 @@ func (db *DB) Sessions() *Sessions { return &Sessions{db} }
 // SignIn implements auth.SessionStore.
 func (s *Sessions) SignIn(ctx context.Context, row auth.SessionRow, replaces []byte, events []audit.Event) error {
 	return s.db.write(ctx, "sign-in", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
+		if err := notCutSince(ctx, tx, row.OID, row.IssuedAt); err != nil {
+			return nil, err
+		}
 		if _, err := tx.exec(ctx, `delete from session where id_hash = $1`, replaces); err != nil {
 			return nil, fmt.Errorf("deleting the former session: %w", err)
 		}
-		_, err := tx.exec(ctx, `insert into session (id_hash, oid, tid, sealed, cache, created_at, last_seen, expires_at)
-			values ($1, $2, $3, $4, $5, $6, $7, $8)`, row.IDHash, key(row.OID), key(row.TID), row.Sealed, row.Cache,
-			ms(row.CreatedAt), ms(row.LastSeen), ms(row.ExpiresAt))
+		_, err := tx.exec(ctx, `insert into session (id_hash, oid, tid, sealed, cache, issued_at, created_at, last_seen, expires_at)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, row.IDHash, key(row.OID), key(row.TID), row.Sealed, row.Cache,
+			ms(row.IssuedAt), ms(row.CreatedAt), ms(row.LastSeen), ms(row.ExpiresAt))
 		if err != nil {
 			return nil, fmt.Errorf("inserting the session: %w", err)
 		}
@@ -35,12 +39,40 @@ func (s *Sessions) SignIn(ctx context.Context, row auth.SessionRow, replaces []b
 	})
 }
 
+// notCutSince returns auth.ErrRevoked when a run of ours revoked the person after the time. An ID token's time has whole
+// seconds, so a sign-in of the very second of the cut is refused too: the next one works.
+func notCutSince(ctx context.Context, tx *sqlTx, oid string, issued time.Time) error {
+	var n int
+	err := tx.QueryRowContext(ctx, `select count(*) from run_target where oid = $1 and t0 > $2
+		and (accepts > 0 or state = 'confirmed')`, key(oid), ms(issued)).Scan(&n)
+	if err != nil {
+		return fmt.Errorf("looking for a revocation: %w", err)
+	}
+	if n > 0 {
+		return auth.ErrRevoked
+	}
+	return nil
+}
+
+// live returns revoke.ErrEnded unless the session is there, and keeps it there until the transaction ends.
+func (db *DB) live(ctx context.Context, tx *sqlTx, idHash []byte) error {
+	if idHash == nil {
+		return nil
+	}
+	var oid string
+	err := tx.QueryRowContext(ctx, `select oid from session where id_hash = $1`+db.dialect.forUpdate, idHash).Scan(&oid)
+	if errors.Is(err, sql.ErrNoRows) {
+		return revoke.ErrEnded
+	}
+	return err
+}
+
 // Session implements auth.SessionStore.
 func (s *Sessions) Session(ctx context.Context, idHash []byte) (auth.SessionRow, error) {
 	r := auth.SessionRow{}
-	err := s.db.r.QueryRowContext(ctx, `select id_hash, oid, tid, sealed, cache, created_at, last_seen, expires_at
+	err := s.db.r.QueryRowContext(ctx, `select id_hash, oid, tid, sealed, cache, issued_at, created_at, last_seen, expires_at
 		from session where id_hash = $1`, idHash).Scan(&r.IDHash, &r.OID, &r.TID, &r.Sealed, &r.Cache,
-		msColumn{&r.CreatedAt}, msColumn{&r.LastSeen}, msColumn{&r.ExpiresAt})
+		msColumn{&r.IssuedAt}, msColumn{&r.CreatedAt}, msColumn{&r.LastSeen}, msColumn{&r.ExpiresAt})
 	if errors.Is(err, sql.ErrNoRows) {
 		return auth.SessionRow{}, auth.ErrNoSession
 	}

@@ -43,7 +43,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	kind, e := classify(err)
 	v := at(r)
 	level := slog.LevelInfo
-	if kind == fault.Internal || kind == fault.Unavailable {
+	if (kind == fault.Internal || kind == fault.Unavailable) && !errors.Is(err, context.Canceled) {
 		level = slog.LevelError
 	}
 	s.Logger.LogAttrs(context.WithoutCancel(r.Context()), level, "answered with an error",
@@ -59,7 +59,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		http.Redirect(w, r, signInAddress(r.URL.RequestURI(), err), http.StatusSeeOther)
 		return
 	}
-	page := s.errorPage(w, r, kind, e, err)
+	page := s.errorPage(r, kind, e, err)
 	if renderErr := render(w, r, statusOf[kind], templates.Error(page)); renderErr != nil {
 		s.Logger.Error("rendering an error page", "request_id", v.requestID, "error", renderErr)
 		http.Error(w, "internal error "+v.requestID, http.StatusInternalServerError)
@@ -79,6 +79,9 @@ func classify(err error) (fault.Kind, *fault.Error) {
 	}
 	if call, ok := errors.AsType[*directory.CallError](err); ok {
 		return classifyCall(call)
+	}
+	if errors.Is(err, context.Canceled) { // the browser has gone; nobody reads the answer
+		return fault.Unavailable, fault.New(fault.Unavailable, "The request was given up.")
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fault.Unavailable, fault.New(fault.Unavailable, "This took too long and was given up.")
@@ -107,10 +110,10 @@ func classifyCall(c *directory.CallError) (fault.Kind, *fault.Error) {
 }
 
 // errorPage chooses the page. A form that was being sent is answered with what was typed, so that nothing is lost.
-func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, kind fault.Kind, e *fault.Error, err error) templates.ErrorPage {
+func (s *Server) errorPage(r *http.Request, kind fault.Kind, e *fault.Error, err error) templates.ErrorPage {
 	p, id := s.frame(r, ""), at(r).requestID
 	if reauth, ok := errors.AsType[*operator.ReauthError](err); ok {
-		return s.reauthPage(w, r, p, reauth)
+		return s.reauthPage(r, p, reauth)
 	}
 	if e, ok := errors.AsType[*revoke.NotRecordedError](err); ok {
 		f := s.unrecorded(r, e)
@@ -145,6 +148,11 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, kind fault.Ki
 		page := templates.ThrottledError(p, id, wait(e.RetryAfter), backTo(r))
 		page.Why, page.Typed = orElse(e.Message, page.Why), typed(r)
 		return page
+	case fault.Conflict:
+		return templates.ErrorPage{
+			Page: s.frame(r, "Too late"), Title: "Somebody or something was faster", What: e.Message, WhatToDo: "Look at where it stands now.",
+			RequestID: id, Primary: templates.Link{Label: "Back", Href: backTo(r)}, Typed: typed(r),
+		}
 	case fault.Internal:
 		page := templates.InternalError(p, id)
 		page.Typed = typed(r)
@@ -155,17 +163,17 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, kind fault.Ki
 		if oid := chi.URLParam(r, "id"); r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/users/") && directory.IsID(oid) {
 			page.What += " Nothing was called."
 			page.WhatToDo += " If it cannot wait, run one of these as yourself, and record it here afterwards as an outside action."
-			page.Commands = s.byHand(oid)
+			page.Commands = s.byHand(at(r).who, oid)
 		}
 		return page
 	}
 }
 
 // reauthPage sends the operator through sign-in and back. Nothing is replayed: they press the button again.
-func (s *Server) reauthPage(w http.ResponseWriter, r *http.Request, p templates.Page, reauth *operator.ReauthError) templates.ErrorPage {
+func (s *Server) reauthPage(r *http.Request, p templates.Page, reauth *operator.ReauthError) templates.ErrorPage {
 	v := at(r)
 	kept := s.keepDraft(r)
-	href := s.signInAgain(w, r, reauth)
+	href := s.signInAgain(r, backTo(r), reauth)
 	if reauth.Claims != "" || len(reauth.Scopes) > 0 {
 		page := templates.ClaimsChallengeError(p, v.requestID, href, false)
 		if r.Method == http.MethodGet {
@@ -183,17 +191,16 @@ func (s *Server) reauthPage(w http.ResponseWriter, r *http.Request, p templates.
 	return page
 }
 
-// signInAgain begins the sign-in that Microsoft asks for, back to this page, and returns its address.
-func (s *Server) signInAgain(w http.ResponseWriter, r *http.Request, reauth *operator.ReauthError) string {
-	v := at(r)
-	href, err := s.Auth.Begin(w, r, auth.BeginOptions{
-		ReturnTo: backTo(r), Claims: reauth.Claims, Scopes: reauth.Scopes, LoginHint: v.who.UPN,
-	})
+// signInAgain is the address of ours that begins the sign-in that Microsoft asks for, and comes back to the page.
+func (s *Server) signInAgain(r *http.Request, back string, reauth *operator.ReauthError) string {
+	q := url.Values{"return": {back}}
+	again, err := s.Auth.Again(reauth)
 	if err != nil {
-		s.Logger.Error("beginning a sign-in", "request_id", v.requestID, "error", err)
-		return "/auth/signin?return=" + url.QueryEscape(backTo(r))
+		s.Logger.Error("packing a challenge", "request_id", at(r).requestID, "error", err)
+	} else {
+		q.Set("again", again)
 	}
-	return href
+	return "/auth/signin?" + q.Encode()
 }
 
 // wrongMethod answers a known address that is asked in a way that it does not have.

@@ -52,7 +52,7 @@ func allStates() []revoke.State {
 func TestOnlyConfirmedIsCalledASuccess(t *testing.T) {
 	t.Parallel()
 	for _, state := range allStates() {
-		words := statusSentence(target(state), noon) + callerText(target(state), "public") + ticketText(revoke.Run{}, target(state), "public")
+		words := statusSentence(revoke.Run{}, target(state), noon) + callerText(target(state), "public") + ticketText(revoke.Run{}, target(state), "public")
 		claims := strings.Contains(words, "have been cut off") || strings.Contains(words, "Entra has recorded that") || strings.Contains(words, "revocation confirmed")
 		if claims != (state == revoke.Confirmed) {
 			t.Errorf("%s: success is claimed: %v in %q", state, claims, words)

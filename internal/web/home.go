@@ -31,7 +31,7 @@ func (s *Server) showHome(w http.ResponseWriter, r *http.Request) error {
 		me, err := s.Directory.Me(r.Context(), v.session.Tokens(), v.who)
 		page.Roles, page.RolesUnread = myRoles(me, err, s.Now())
 		if reauth, ok := errors.AsType[*operator.ReauthError](err); ok {
-			page.Needs = append([]templates.Need{needSignIn(s.signInAgain(w, r, reauth))}, page.Needs...)
+			page.Needs = append([]templates.Need{needSignIn(s.signInAgain(r, "/", reauth))}, page.Needs...)
 		}
 		if err != nil {
 			s.Logger.Warn("reading one's own roles", "request_id", v.requestID, "error", err)

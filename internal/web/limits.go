@@ -1,9 +1,12 @@
 package web
 
 import (
+	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/go-chi/chi/v5/middleware"
 	"golang.org/x/time/rate"
 
 	"evict/internal/fault"
@@ -68,4 +71,13 @@ func (l *limiter) sweep(now time.Time) {
 			delete(l.buckets, key)
 		}
 	}
+}
+
+// clientKey is the client's address for a limit: of IPv6 the /64, because one client has all of it.
+func clientKey(r *http.Request) string {
+	ip := middleware.GetClientIPAddr(r.Context())
+	if !ip.Is6() {
+		return ip.String()
+	}
+	return netip.PrefixFrom(ip, 64).Masked().String()
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func (s *Server) showMe(w http.ResponseWriter, r *http.Request) error {
-	page := s.mePage(w, r)
+	page := s.mePage(r)
 	s.restoreDraft(r, page.Form)
 	return render(w, r, http.StatusOK, templates.Me(page))
 }
@@ -21,12 +21,9 @@ func (s *Server) revokeMe(w http.ResponseWriter, r *http.Request) error {
 		Self: true, Reason: r.PostFormValue(templates.FieldReason), Ticket: r.PostFormValue(templates.FieldTicket),
 		IncludeExternal: true, // one's own account: nothing is gained by insisting
 	}
-	a := s.actor(r)
-	// Those who do not act hold no Graph tokens; for this one thing they are asked for consent and come back.
-	a.Tokens = at(r).session.Tokens("User.Read.All", "User.RevokeSessions.All")
-	id, done, err := s.Revoke.RevokeOne(r.Context(), a, req)
+	id, done, err := s.Revoke.RevokeOne(r.Context(), s.self(r), req)
 	if showsInForm(err) {
-		page := s.mePage(w, r)
+		page := s.mePage(r)
 		page.Form, page.Fault = filled(*page.Form, req, err), s.unrecorded(r, err)
 		return render(w, r, formStatus(err), templates.Me(page))
 	}
@@ -34,16 +31,25 @@ func (s *Server) revokeMe(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	waitFor(r.Context(), done)
-	if _, err := s.Auth.Load(r, false); err == nil { // refused, or still under way: the session lives
-		http.Redirect(w, r, "/runs/"+string(id), http.StatusSeeOther)
-		return nil
+	to := "/runs/" + string(id) // refused, or under way still; without a session it leads to the sign-in and back
+	_, targets, err := s.Runs.Run(r.Context(), id)
+	if err == nil && len(targets) == 1 && targets[0].State == revoke.Accepted {
+		s.Auth.ClearCookie(w)
+		to = "/signin?ended=everywhere&return=/runs/" + string(id)
 	}
-	s.Auth.ClearCookie(w)
-	http.Redirect(w, r, "/signin?ended=everywhere&return=/runs/"+string(id), http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
 }
 
-func (s *Server) mePage(w http.ResponseWriter, r *http.Request) templates.MePage {
+// self is the operator acting on their own account. Those who do not act otherwise hold no Graph tokens; for this one
+// thing they are asked for consent and come back.
+func (s *Server) self(r *http.Request) revoke.Actor {
+	a := s.actor(r)
+	a.Tokens = at(r).session.Tokens("User.Read.All", "User.RevokeSessions.All")
+	return a
+}
+
+func (s *Server) mePage(r *http.Request) templates.MePage {
 	v := at(r)
 	now := s.Now()
 	page := templates.MePage{
@@ -67,7 +73,7 @@ func (s *Server) mePage(w http.ResponseWriter, r *http.Request) templates.MePage
 		if reauth, ok := errors.AsType[*operator.ReauthError](err); ok {
 			page.Notes = append(page.Notes, templates.Note{
 				Title: "Microsoft asks you to sign in again", Text: "Until then only this console can be signed out of.",
-				Link: templates.Link{Label: "Sign in again", Href: s.signInAgain(w, r, reauth)},
+				Link: templates.Link{Label: "Sign in again", Href: s.signInAgain(r, "/me", reauth)},
 			})
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"evict/internal/audit"
 	"evict/internal/directory"
@@ -35,8 +34,8 @@ func (s *Server) recordOutside(w http.ResponseWriter, r *http.Request) error {
 	v := at(r)
 	page := s.outsidePage(r)
 	page.Who, page.When = strings.TrimSpace(r.PostFormValue(templates.FieldWho)), r.PostFormValue(templates.FieldWhen)
-	page.How, page.Reason = r.PostFormValue(templates.FieldHow), strings.TrimSpace(r.PostFormValue(templates.FieldReason))
-	page.Ticket = strings.TrimSpace(r.PostFormValue(templates.FieldTicket))
+	page.How, page.Reason = r.PostFormValue(templates.FieldHow), r.PostFormValue(templates.FieldReason)
+	page.Ticket = r.PostFormValue(templates.FieldTicket)
 	when := checkOutside(&page, s.Now())
 	if page.WhoError == "" {
 		user, _, err := s.Users.User(r.Context(), v.session.Tokens(), page.Who)
@@ -81,14 +80,11 @@ func checkOutside(p *templates.OutsidePage, now time.Time) time.Time {
 	if !known {
 		p.HowError = "Choose how it was done."
 	}
-	switch n := utf8.RuneCountInString(p.Reason); {
-	case n == 0:
-		p.ReasonError = "Say why: the reason stands in the audit trail."
-	case n > revoke.MaxReason:
-		p.ReasonError = "This is too long: 500 characters at most."
-	}
-	if utf8.RuneCountInString(p.Ticket) > revoke.MaxTicket {
-		p.TicketError = "This is too long: 100 characters at most."
+	p.Reason, p.Ticket, err = revoke.CleanWords(p.Reason, p.Ticket)
+	if e, ok := errors.AsType[*fault.Error](err); ok && e.Field == templates.FieldTicket {
+		p.TicketError = e.Message
+	} else if ok {
+		p.ReasonError = e.Message
 	}
 	return when
 }

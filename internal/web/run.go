@@ -47,7 +47,7 @@ func (s *Server) showRun(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := at(r)
-	live := newRunLive(run, targets, v.who.OID == run.Operator.OID, s.Cloud, s.Now())
+	live := newRunLive(run, targets, s.signInFor(r, run), s.Cloud, s.Now())
 	live.Nonce = v.nonce
 	if v.who.Roles.MayOpen("ledger") {
 		live.LedgerHref = "/ledger?run=" + string(run.ID)
@@ -62,6 +62,15 @@ func (s *Server) showRun(w http.ResponseWriter, r *http.Request) error {
 		return render(w, r, http.StatusOK, templates.RunLiveView(live))
 	}
 	return render(w, r, http.StatusOK, templates.Run(templates.RunPage{Page: s.frame(r, live.Title), Live: live}))
+}
+
+// signInFor is where the operator of a run signs in again so that it can go on; "" for everybody else.
+func (s *Server) signInFor(r *http.Request, run revoke.Run) string {
+	who := at(r).who
+	if who.OID != run.Operator.OID || !run.Self && !who.Acts() {
+		return ""
+	}
+	return s.signInAgain(r, "/runs/"+string(run.ID), &operator.ReauthError{Claims: run.Claims})
 }
 
 // visibleRun reads the run of the address, if this operator may see it. A miss is "not found", and logged.
@@ -83,11 +92,15 @@ func (s *Server) visibleRun(r *http.Request) (revoke.Run, []revoke.RunTarget, er
 
 // resumeRun goes on with the operator's own paused run, by their click.
 func (s *Server) resumeRun(w http.ResponseWriter, r *http.Request) error {
-	if _, _, err := s.visibleRun(r); err != nil {
+	run, _, err := s.visibleRun(r)
+	if err != nil {
 		return err
 	}
-	id := chi.URLParam(r, "id")
-	done, err := s.Revoke.Resume(r.Context(), s.actor(r), revoke.RunID(id))
+	id, actor := chi.URLParam(r, "id"), s.actor(r)
+	if run.Self {
+		actor = s.self(r)
+	}
+	done, err := s.Revoke.Resume(r.Context(), actor, revoke.RunID(id))
 	if err != nil {
 		return err
 	}

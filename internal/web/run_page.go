@@ -29,8 +29,9 @@ func runRows(runs []revoke.RunSummary, now time.Time) []templates.RunRow {
 	return out
 }
 
-// newRunLive builds everything on a run's page that may change.
-func newRunLive(run revoke.Run, targets []revoke.RunTarget, own bool, cloud string, now time.Time) templates.RunLive {
+// newRunLive builds everything on a run's page that may change. signIn is where its own operator signs in again for it;
+// "" for others, who cannot resume it.
+func newRunLive(run revoke.Run, targets []revoke.RunTarget, signIn, cloud string, now time.Time) templates.RunLive {
 	live := templates.RunLive{
 		Href: "/runs/" + string(run.ID), Active: run.State == revoke.RunRunning || run.State == revoke.RunQueued,
 		ID: string(run.ID), Title: runTitle(run, targets), State: templates.RunState(run.State), StateDetail: string(run.Pause),
@@ -43,8 +44,8 @@ func newRunLive(run revoke.Run, targets []revoke.RunTarget, own bool, cloud stri
 		},
 	}
 	if run.State == revoke.RunPaused && run.Pause == revoke.PauseNeedSignIn {
-		live.Notes = append(live.Notes, needsSignIn(run, targets, own))
-		if own {
+		live.Notes = append(live.Notes, needsSignIn(run, targets, signIn))
+		if signIn != "" {
 			live.Actions = []templates.RunAction{{Label: "Resume", Action: live.Href + "/resume", Primary: true, Busy: "Resuming…"}}
 		}
 	}
@@ -64,12 +65,12 @@ func runTitle(run revoke.Run, targets []revoke.RunTarget) string {
 	return fmt.Sprintf("Sessions of %d people", run.Total)
 }
 
-func needsSignIn(run revoke.Run, targets []revoke.RunTarget, own bool) templates.Note {
-	if !own {
-		return templates.Note{Title: "Waits for a sign-in", Text: "Microsoft asks " + run.Operator.UPN + " to sign in again. Only they can resume this run; revoking this person yourself is harmless."}
+func needsSignIn(run revoke.Run, targets []revoke.RunTarget, signIn string) templates.Note {
+	if signIn == "" {
+		return templates.Note{Title: "Waits for a sign-in", Text: run.Operator.UPN + " must sign in again. Only they can resume this run; revoking this person yourself is harmless."}
 	}
-	n := templates.Note{Title: "Waits for a sign-in", Text: "Microsoft asks " + run.Operator.UPN + " to sign in again before this can go on. Nothing is lost; after the sign-in, press Resume here."}
-	n.Link = templates.Link{Label: "Sign in again", Href: "/auth/signin?run=" + string(run.ID)}
+	n := templates.Note{Title: "Waits for a sign-in", Text: run.Operator.UPN + " must sign in again before this can go on. Nothing is lost; after the sign-in, press Resume here."}
+	n.Link = templates.Link{Label: "Sign in again", Href: signIn}
 	if run.Self && len(targets) == 1 && targets[0].State == revoke.Accepted {
 		n.Text = "You signed yourself out everywhere, so only your next sign-in can confirm it. It does so by itself."
 	}
@@ -78,7 +79,7 @@ func needsSignIn(run revoke.Run, targets []revoke.RunTarget, own bool) templates
 
 // oneTarget adds what a run of one person shows: where it stands, what happened, the clock, and the words to pass on.
 func oneTarget(live *templates.RunLive, run revoke.Run, t revoke.RunTarget, cloud string, now time.Time) {
-	live.Status, live.Outcome = statusSentence(t, now), templates.Outcome(t.State)
+	live.Status, live.Outcome = statusSentence(run, t, now), templates.Outcome(t.State)
 	live.Timeline = timeline(run, t, now)
 	live.Clock = templates.Clock{ExchangeOnly: exchangeOnly(cloud), External: t.External(), Disabled: t.Has(revoke.FlagDisabled)}
 	live.NothingCut = t.State.Final() && t.Accepts == 0 && t.State != revoke.Confirmed
@@ -89,12 +90,18 @@ func oneTarget(live *templates.RunLive, run revoke.Run, t revoke.RunTarget, clou
 	}
 	if t.State.Final() {
 		live.TicketText, live.CallerText = ticketText(run, t, cloud), callerText(t, cloud)
+		if cloud == "simulator" {
+			live.CallerText = "(Rehearsal: read this to nobody.) " + live.CallerText
+		}
 		live.AgainHref = "/users/" + t.OID
 	}
 }
 
 // statusSentence is where it stands, in one sentence that is true.
-func statusSentence(t revoke.RunTarget, now time.Time) string {
+func statusSentence(run revoke.Run, t revoke.RunTarget, now time.Time) string {
+	if run.State == revoke.RunPaused {
+		return stillSentence(t)
+	}
 	switch t.State {
 	case revoke.Confirmed:
 		return "Entra has recorded that sign-ins from before " + showTime(t.After, now).UTC + " get no new token."
@@ -117,6 +124,18 @@ func statusSentence(t revoke.RunTarget, now time.Time) string {
 		return t.Message
 	default:
 		return "Nothing is proven: treat the sessions as alive. " + t.Message
+	}
+}
+
+// stillSentence is where a paused run stands: nobody is at work on it.
+func stillSentence(t revoke.RunTarget) string {
+	switch {
+	case t.State == revoke.Accepted:
+		return "Stands still. Microsoft accepted the call; whether Entra has recorded it is not known yet."
+	case t.State == revoke.Attempting:
+		return "Stands still. Whether the last call took effect is not known yet."
+	default:
+		return "Stands still. Nothing has been revoked by this run. " + t.Message
 	}
 }
 
@@ -276,7 +295,7 @@ func callerText(t revoke.RunTarget, cloud string) string {
 	case revoke.Refused:
 		return "I am not allowed to do this for your account; a colleague with more rights has to. I am passing it on now, and your sign-ins go on until then."
 	case revoke.Skipped:
-		return "Your account is no longer in our directory, so there was nothing left to cut."
+		return "Your account is no longer in our directory, so nobody can newly sign in with it. What was open can go on for an hour or so."
 	default:
 		return "I could not make sure that your sign-ins are cut off, so please treat them as still open. I am trying again, and we block the account if it goes on."
 	}

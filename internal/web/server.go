@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -71,7 +72,26 @@ type Account struct{ UPN, Shows string }
 type Server struct {
 	Options
 	limits  limits
+	ready   readiness
 	handler http.Handler
+}
+
+// readiness remembers its answer for a second: asking begins a write transaction, and anybody may ask.
+type readiness struct {
+	mu  sync.Mutex
+	at  time.Time
+	err error
+}
+
+func (c *readiness) check(ctx context.Context, now time.Time, ready func(context.Context) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if since := now.Sub(c.at); since < 0 || since >= time.Second {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		c.at, c.err = now, ready(ctx)
+	}
+	return c.err
 }
 
 // New returns a server. It fails when a route of the table has no handler, or a handler no route.
@@ -145,9 +165,7 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(
 
 // readyz says whether this process can do its work: without a ledger to write to, it cannot.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-	defer cancel()
-	if err := s.Ready(ctx); err != nil {
+	if err := s.ready.check(r.Context(), s.Now(), s.Ready); err != nil {
 		s.Logger.Warn("not ready", "error", err)
 		http.Error(w, "not ready: the database does not answer", http.StatusServiceUnavailable)
 		return

@@ -8,7 +8,6 @@ import (
 
 	"evict/internal/auth"
 	"evict/internal/fault"
-	"evict/internal/revoke"
 	"evict/web/templates"
 )
 
@@ -22,10 +21,11 @@ func (s *Server) showSignIn(w http.ResponseWriter, r *http.Request) error {
 		page.TimedOut = "absolute"
 	case "signedout":
 		page.SignedOut, page.MicrosoftSignOut = true, s.Auth.LogoutURL(r.Context())
+		page.Href += "?choose=1"
 	case "microsoft":
 		page.SignedOut = true
 	case "everywhere":
-		page.Page.Flash = &templates.Flash{Tone: templates.ToneOK, Text: "Microsoft accepted it: you are being signed out everywhere, and this console's session has ended. Sign in again to confirm that Entra has recorded it."}
+		page.Page.Flash = &templates.Flash{Tone: templates.ToneOK, Text: "Your sessions in this console have ended. If you asked to be signed out everywhere, sign in again: the run then shows whether Entra has recorded it."}
 	}
 	return render(w, r, http.StatusOK, templates.SignIn(page))
 }
@@ -38,14 +38,18 @@ func (s *Server) signInPage(r *http.Request, returnTo string) templates.SignInPa
 	return page
 }
 
-// startSignIn sends the browser to Microsoft. For a run that waits for a sign-in it carries the run's claims challenge.
+// startSignIn sends the browser to Microsoft.
 func (s *Server) startSignIn(w http.ResponseWriter, r *http.Request) error {
-	if err := s.limits.signIn.take(middleware.GetClientIP(r.Context())); err != nil {
+	if err := s.limits.signIn.take(clientKey(r)); err != nil {
 		return err
 	}
-	o := auth.BeginOptions{ReturnTo: r.URL.Query().Get("return")}
-	if id := r.URL.Query().Get("run"); id != "" {
-		o.ReturnTo, o.Claims = "/runs/"+id, s.claimsOf(r, revoke.RunID(id))
+	q := r.URL.Query()
+	o := auth.BeginOptions{ReturnTo: q.Get("return"), Again: q.Get("again")}
+	if q.Get("choose") != "" { // after a sign-out, whoever comes next says who they are
+		o.Prompt = "select_account"
+	}
+	if session, err := s.Auth.Load(r, false); err == nil {
+		o.LoginHint = session.Operator().UPN
 	}
 	to, err := s.Auth.Begin(w, r, o)
 	if err != nil {
@@ -55,22 +59,9 @@ func (s *Server) startSignIn(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// claimsOf is the claims challenge that the signed-in operator's own paused run waits for, or "".
-func (s *Server) claimsOf(r *http.Request, id revoke.RunID) string {
-	session, err := s.Auth.Load(r, true)
-	if err != nil {
-		return ""
-	}
-	run, _, err := s.Runs.Run(r.Context(), id)
-	if err != nil || run.Operator.OID != session.Operator().OID {
-		return ""
-	}
-	return run.Claims
-}
-
 // finishSignIn takes the browser back from Microsoft, to a clean address.
 func (s *Server) finishSignIn(w http.ResponseWriter, r *http.Request) error {
-	if err := s.limits.signIn.take(middleware.GetClientIP(r.Context())); err != nil {
+	if err := s.limits.signIn.take(clientKey(r)); err != nil {
 		return err
 	}
 	done, err := s.Auth.Finish(w, r)

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"evict/internal/auth"
 	"evict/internal/directory"
 	"evict/internal/fault"
+	"evict/internal/operator"
 	"evict/internal/revoke"
 	"evict/web/templates"
 )
@@ -79,7 +79,7 @@ func waitFor(ctx context.Context, done <-chan struct{}) {
 // actor is the signed-in operator as the domain wants them.
 func (s *Server) actor(r *http.Request) revoke.Actor {
 	v := at(r)
-	return revoke.Actor{Who: v.who, Tokens: v.session.Tokens(), Seal: v.session.SealForRun}
+	return revoke.Actor{Who: v.who, Tokens: v.session.Tokens(), Seal: v.session.SealForRun, Session: v.session.ID()}
 }
 
 // showsInForm reports whether an error belongs on the form's own page.
@@ -123,15 +123,33 @@ func (s *Server) unrecorded(r *http.Request, err error) *templates.Fault {
 		What:     "The ledger could not be written, and without a record Evict does not act.",
 		Why:      "The database does not answer or refuses to write.",
 		WhatToDo: "Try again. If it cannot wait, run one of these as yourself, and record it here afterwards. Should the record turn out to have been saved after all, Evict takes this revocation up by itself: it then stands under Runs, and a repeat is harmless.",
-		Commands: s.byHand(e.Target.OID), OutsideHref: "/outside?who=" + e.Target.OID,
+		Commands: s.byHand(at(r).who, e.Target.OID), OutsideHref: s.outsideHref(r, e.Target.OID),
 	}
 }
 
-// byHand is how to revoke one person without Evict (Microsoft Graph, user: revokeSignInSessions).
-func (s *Server) byHand(oid string) []templates.Command {
+func (s *Server) outsideHref(r *http.Request, oid string) string {
+	if !at(r).who.Roles.MayOpen("outside") {
+		return ""
+	}
+	return "/outside?who=" + oid
+}
+
+// byHand is how to revoke one person without Evict (Microsoft Graph, user: revokeSignInSessions). For oneself it goes
+// through /me, which needs no directory role.
+func (s *Server) byHand(who operator.Operator, oid string) []templates.Command {
+	shell := "Revoke-MgUserSignInSession -UserId " + oid
+	path := "/users/" + oid
+	if oid == who.OID {
+		path = "/me"
+		shell = "Invoke-MgGraphRequest -Method POST -Uri " + s.GraphBase + "/me/revokeSignInSessions"
+	}
+	shell = "Connect-MgGraph -Scopes User.RevokeSessions.All" + powerShellCloud[s.Cloud] + "\n" + shell
+	if s.Rehearsal {
+		shell = "# REHEARSAL: do not run this; on a real tenant it would act on the real cloud.\n" + shell
+	}
 	return []templates.Command{
-		{Label: "Microsoft Graph PowerShell", Text: fmt.Sprintf("Connect-MgGraph -Scopes User.RevokeSessions.All%s\nRevoke-MgUserSignInSession -UserId %s", powerShellCloud[s.Cloud], oid)},
-		{Label: "Microsoft Graph", Text: fmt.Sprintf("POST %s/users/%s/revokeSignInSessions", s.GraphBase, oid)},
+		{Label: "Microsoft Graph PowerShell", Text: shell},
+		{Label: "Microsoft Graph", Text: "POST " + s.GraphBase + path + "/revokeSignInSessions"},
 	}
 }
 
@@ -181,6 +199,13 @@ func (s *Server) userPage(r *http.Request, id string) (templates.UserPage, error
 		last = nil
 	}
 	page := newUserPage(card, last, err != nil, s.Cloud, s.Now())
+	if len(last) > 0 && !operator.Visible(v.who, operator.Object{Kind: operator.RunObject, Creator: last[0].Operator.OID}) {
+		for i := range page.Facts {
+			if page.Facts[i].Label == lastRevokedLabel {
+				page.Facts[i].Value.Href = ""
+			}
+		}
+	}
 	page.Page = s.frame(r, orElse(card.User.Name, card.User.UPN))
 	if v.who.Roles.MayOpen("ledger") {
 		page.LedgerHref = "/ledger?target=" + card.User.ID

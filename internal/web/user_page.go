@@ -114,6 +114,8 @@ func restrictedUnit(s directory.Standing) string {
 	return ""
 }
 
+const lastRevokedLabel = "Last revoked by Evict"
+
 func userFacts(c directory.Card, last []revoke.RunSummary, lastUnread bool, now time.Time) []templates.Fact {
 	u := c.User
 	facts := []templates.Fact{
@@ -121,7 +123,7 @@ func userFacts(c directory.Card, last []revoke.RunSummary, lastUnread bool, now 
 		{Label: "Sessions valid from", Value: timeOr(u.SessionsFrom, now, "Entra shows no value")},
 		{Label: "Last sign-in", Value: lastSignIn(c, now)},
 		{Label: "Password changed", Value: timeOr(u.PasswordChanged, now, "Entra shows no value")},
-		{Label: "Last revoked by Evict", Value: lastRevoked(last, lastUnread, now)},
+		{Label: lastRevokedLabel, Value: lastRevoked(last, lastUnread, now)},
 		{Label: "Created", Value: timeOr(u.Created, now, "Entra shows no value")},
 	}
 	if c.Federated == directory.Unknown && u.SignsInElsewhere() != directory.Yes {

@@ -87,7 +87,7 @@ func meVariants() []fixture {
 	me := templates.MePage{Page: frame("You", ""), Identity: []templates.Fact{{Label: "Name", Value: templates.Value{Text: "Robin Keller"}}, {Label: "UPN", Value: templates.Value{Text: "robin.keller@tenant.example"}}, {Label: "Object id", Value: templates.Value{Text: victimID, Mono: true, Copy: true}}},
 		ConsoleRoles: templates.ConsoleRoles()[:2], ShowRoles: true, Roles: myRoles(),
 		Session: []templates.Fact{{Label: "Signed in", Value: templates.Value{Time: at("10:02:00", "4 h ago")}}, {Label: "Ends", Value: templates.Value{Time: at("18:02:00", "in 4 h"), Detail: "or after 30 min without use"}}},
-		Form:    &templates.RevokeForm{Action: "/me/revoke"}, Notes: []templates.Note{templates.NoteOperator()}, SignOutAction: "/auth/signout", ActiveRuns: 1}
+		Form:    &templates.RevokeForm{Action: "/me/revoke"}, Notes: []templates.Note{templates.NoteOperator()}, SignOutAction: "/auth/signout"}
 	return []fixture{{"me", templates.Me(me)}}
 }
 

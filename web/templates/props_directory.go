@@ -98,7 +98,6 @@ type MePage struct {
 	Fault         *Fault
 	Clock         Clock
 	SignOutAction string
-	ActiveRuns    int // own runs that would pause at sign-out; above 0 shows "leave them running"
 }
 
 // Prediction says whether Graph is expected to let this operator revoke this person. Graph decides.

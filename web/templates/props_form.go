@@ -2,19 +2,18 @@ package templates
 
 // Names of the form fields that the pages send.
 const (
-	FieldQuery        = "q"
-	FieldReason       = "reason"
-	FieldTicket       = "ticket"
-	FieldExternalOK   = "external_ok"   // "yes" when ticked
-	FieldLeaveRunning = "leave_running" // "yes" when ticked
-	FieldOperator     = "operator"
-	FieldTarget       = "target"
-	FieldKind         = "kind"
-	FieldFrom         = "from" // datetime-local, read as UTC: 2006-01-02T15:04, seconds optional
-	FieldTo           = "to"   // as FieldFrom
-	FieldWho          = "who"
-	FieldWhen         = "when" // datetime-local, read as UTC, like FieldFrom
-	FieldHow          = "how"
+	FieldQuery      = "q"
+	FieldReason     = "reason"
+	FieldTicket     = "ticket"
+	FieldExternalOK = "external_ok" // "yes" when ticked
+	FieldOperator   = "operator"
+	FieldTarget     = "target"
+	FieldKind       = "kind"
+	FieldFrom       = "from" // datetime-local, read as UTC: 2006-01-02T15:04, seconds optional
+	FieldTo         = "to"   // as FieldFrom
+	FieldWho        = "who"
+	FieldWhen       = "when" // datetime-local, read as UTC, like FieldFrom
+	FieldHow        = "how"
 )
 
 // ReasonMax is the greatest length of a reason, in characters.

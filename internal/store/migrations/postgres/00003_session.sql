@@ -7,6 +7,7 @@ create table session (
     tid        text collate "C" not null,
     sealed     bytea            not null,
     cache      bytea,
+    issued_at  bigint           not null, -- of the ID token, on Entra's clock
     created_at bigint           not null,
     last_seen  bigint           not null,
     expires_at bigint           not null

@@ -7,6 +7,7 @@ create table session (
     tid        text    not null,
     sealed     blob    not null,
     cache      blob,
+    issued_at  integer not null, -- of the ID token, on Entra's clock
     created_at integer not null,
     last_seen  integer not null,
     expires_at integer not null
