@@ -300,6 +300,7 @@ func TestNoSecretLeavesItsPlace(t *testing.T) {
 	s.add("query string", "canary-code-0815")
 	me := b.submit(b.get("/me"), "/me/revoke", because("myself"))
 	if me.path() == "/signin" {
+		d.nextSecond()
 		b.choose(b.get(me.link("Sign in with Microsoft")), d.cast.Helpdesk)
 		s.cookies(t, b)
 	}

@@ -250,6 +250,17 @@ func because(reason string) url.Values {
 	return url.Values{"reason": {reason}, "ticket": {"INC-7"}}
 }
 
+// nextSecond waits for the next second to begin: an ID token's time has whole seconds, so a sign-in of the second of a
+// cut counts as one from before.
+func (d *demo) nextSecond() {
+	d.t.Helper()
+	for now := time.Now(); time.Now().Unix() == now.Unix(); time.Sleep(10 * time.Millisecond) {
+		if d.t.Context().Err() != nil {
+			d.t.Fatal("the test is over")
+		}
+	}
+}
+
 // text is what a person reads on the page, in one line.
 func (p *page) text() string {
 	body := p.doc.Find("body").Clone()
@@ -377,7 +388,7 @@ func (r reader) after(seq int64) []audit.Event {
 	return out
 }
 
-// of lists the kinds of events that concern a run, in order.
+// kindsOf lists what happened, in order.
 func kindsOf(events []audit.Event) []audit.Kind {
 	var out []audit.Kind
 	for _, e := range events {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+	"unicode"
 )
 
 // Kind names what happened. The values are part of the file format and never change their meaning.
@@ -126,7 +127,8 @@ func ParseTime(s string) (time.Time, error) {
 }
 
 // Encode gives an event its sequence number and returns its canonical bytes: one line of compact JSON, fields in the
-// order of the type, map keys sorted, no HTML escapes, invalid UTF-8 replaced. They are the leaf; store them as they are.
+// order of the type, map keys sorted, no HTML escapes, invalid UTF-8 replaced, characters
+// that turn the direction of text escaped. They are the leaf; store them as they are.
 func Encode(seq int64, e Event) ([]byte, error) {
 	e.V, e.Seq = version, seq
 	var b bytes.Buffer
@@ -135,8 +137,27 @@ func Encode(seq int64, e Event) ([]byte, error) {
 	if err := enc.Encode(e); err != nil {
 		return nil, fmt.Errorf("encoding event %d: %w", seq, err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return escapeBidi(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
+
+// escapeBidi writes the characters that turn the direction of text as JSON escapes, so that nobody can make the bytes
+// read otherwise than they are. In JSON they can stand inside strings only.
+func escapeBidi(body []byte) []byte {
+	if !bytes.ContainsFunc(body, isBidi) {
+		return body
+	}
+	var b bytes.Buffer
+	for _, r := range string(body) {
+		if isBidi(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.Bytes()
+}
+
+func isBidi(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }
 
 // Decode reads stored bytes back.
 func Decode(body []byte) (Event, error) {

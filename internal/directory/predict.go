@@ -277,6 +277,8 @@ func (c predicting) uncovered() Prediction {
 		return Prediction{Verdict: Refused, Because: "You hold no active directory role, and revoking somebody else's sessions needs one."}
 	case len(c.keys) > 0 && c.together():
 		return Prediction{Verdict: MayBeRefused, Because: "No single role of yours covers " + c.name() + ", who " + c.holds() + "; only several together do."}
+	case len(c.keys) == 0 && slices.ContainsFunc(c.op.Holdings, func(h Holding) bool { return h.How == Active && strings.HasPrefix(h.Scope, unitScope) }):
+		return Prediction{Verdict: Refused, Because: "Your " + joined(mine) + " reaches the members of your unit only, and " + c.name() + " is not one of them."}
 	case len(c.keys) == 0:
 		return Prediction{Verdict: Refused, Because: "Your " + joined(mine) + " does not give the right to revoke sessions of " + c.name() + "."}
 	}

@@ -127,7 +127,7 @@ func TestCardFailsOnlyWithoutTheUserOrASignIn(t *testing.T) {
 	}
 	for _, method := range []string{"LastSignIn", "Federated"} { // permissions that not every tenant consents to
 		f := house()
-		f.fail[method] = reauth()
+		f.fail[method] = &operator.ReauthError{Consent: true}
 		card, err := service(f).Card(t.Context(), tokens{}, op(), annOID)
 		if err != nil || len(card.Unread) == 0 || !strings.Contains(card.Unread[0].Why, "no consent") {
 			t.Errorf("%s without consent: got %v, %+v, want it unread with the cause", method, err, card.Unread)
@@ -384,14 +384,16 @@ func TestSignsInElsewhere(t *testing.T) {
 		of   directory.User
 		want directory.Tri
 	}{
-		"member":                  {member(), directory.No},
-		"internal guest":          {directory.User{UserType: "Guest", Identities: id("userPrincipalName", "contoso.example")}, directory.No},
-		"external member":         {directory.User{UserType: "Member", Identities: id("federated", "ExternalAzureAD")}, directory.Yes},
-		"one-time passcode":       {directory.User{Identities: id("emailAddress", "mail")}, directory.Yes},
-		"invited":                 {directory.User{CreationType: "Invitation", Identities: id("userPrincipalName", "x")}, directory.Unknown},
-		"pending invitation":      {directory.User{ExternalUserState: "PendingAcceptance"}, directory.Yes},
-		"mark in the UPN":         {directory.User{UPN: "a_b#ext#@c", Identities: id("userPrincipalName", "x")}, directory.Unknown},
-		"identities not readable": {directory.User{UPN: "a@b"}, directory.Unknown},
+		"member":                   {member(), directory.No},
+		"internal guest":           {directory.User{UserType: "Guest", Identities: id("userPrincipalName", "contoso.example")}, directory.No},
+		"external member":          {directory.User{UserType: "Member", Identities: id("federated", "ExternalAzureAD")}, directory.Yes},
+		"one-time passcode":        {directory.User{Identities: id("emailAddress", "mail")}, directory.Yes},
+		"invited, converted since": {directory.User{CreationType: "Invitation", Identities: id("userPrincipalName", "x")}, directory.No},
+		"invited":                  {directory.User{CreationType: "Invitation"}, directory.Yes},
+		"local and federated":      {directory.User{Identities: append(id("userPrincipalName", "x"), id("federated", "ExternalAzureAD")...)}, directory.Yes},
+		"pending invitation":       {directory.User{ExternalUserState: "PendingAcceptance"}, directory.Yes},
+		"mark in the UPN":          {directory.User{UPN: "a_b#ext#@c", Identities: id("userPrincipalName", "x")}, directory.Yes},
+		"identities not readable":  {directory.User{UPN: "a@b"}, directory.Unknown},
 	}
 	for name, tt := range tests {
 		if got := tt.of.SignsInElsewhere(); got != tt.want || tt.of.External() != (tt.want != directory.No) {

@@ -62,7 +62,8 @@ type User struct {
 }
 
 // SignsInElsewhere judges whether the account signs in at another tenant or provider, whatever userType says, from
-// identities, externalUserState, creationType and the #EXT# mark. Unsure is Unknown, and counts as external
+// externalUserState, the #EXT# mark, identities, and creationType where identities were not read: an invitation is how
+// the account began, and one that was converted since signs in here. Unsure is Unknown, and counts as external
 // (Microsoft Graph, user: revokeSignInSessions: external users sign in through their home tenant and are not revoked).
 func (u User) SignsInElsewhere() Tri {
 	if u.ExternalUserState != "" || strings.Contains(strings.ToUpper(u.UPN), "#EXT#") {
@@ -72,19 +73,18 @@ func (u User) SignsInElsewhere() Tri {
 		return Yes
 	}
 	if len(u.Identities) == 0 {
+		if u.CreationType == "Invitation" {
+			return Yes
+		}
 		return Unknown
 	}
 	local := slices.ContainsFunc(u.Identities, func(i Identity) bool {
 		return i.SignInType == "userPrincipalName" || i.SignInType == "userName" || i.SignInType == "emailAddress" && i.Issuer != "mail"
 	})
-	switch {
-	case !local:
-		return Yes
-	case u.CreationType == "Invitation": // came from elsewhere, and may have been converted since
-		return Unknown
-	default:
+	if local {
 		return No
 	}
+	return Yes
 }
 
 // External reports whether the account is to be treated as external: surely or possibly.

@@ -495,8 +495,160 @@ func TestOneselfIsConfirmedAtTheNextSignIn(t *testing.T) {
 		if err := w.svc.ConfirmOwn(t.Context(), helpdesk, source{}); err != nil {
 			t.Fatalf("ConfirmOwn: %v", err)
 		}
-		if _, target = w.settle(run.ID); target.State != revoke.Confirmed || len(w.graph.calls) != 1 {
+		w.ended(run.ID)
+		if _, target = w.read(run.ID); target.State != revoke.Confirmed || len(w.graph.calls) != 1 {
 			t.Errorf("at the next sign-in: %s after %d calls, want confirmed after 1", target.State, len(w.graph.calls))
+		}
+	})
+}
+
+func TestOneselfIsConfirmedThoughTheStampLagsBehindTheSignIn(t *testing.T) {
+	each(t, func(w *world) {
+		me := victim
+		me.ID, me.UPN = helpdesk.OID, helpdesk.UPN
+		w.graph.add(me)
+		old, now := w.clock.Now().Add(-time.Hour), w.clock.Now()
+		before := func(string) (time.Time, error) { return old, nil }
+		run, _ := w.revoke(revoke.Request{Target: helpdesk.OID, Reason: "by one's own card"}) // the same as /me
+		if !run.Self {
+			t.Fatal("revoking oneself by object id goes round /me")
+		}
+		w.clock.Advance(30 * time.Minute) // the schedule of the first try is long over
+		w.graph.reads = []func(string) (time.Time, error){
+			func(string) (time.Time, error) { return time.Time{}, &directory.CallError{Status: 503} },
+			before, before, before, before, before, func(string) (time.Time, error) { return now, nil },
+		}
+		if err := w.svc.ConfirmOwn(t.Context(), helpdesk, source{}); err != nil {
+			t.Fatalf("ConfirmOwn: %v", err)
+		}
+		w.ended(run.ID)
+		if _, target := w.read(run.ID); target.State != revoke.Confirmed {
+			t.Errorf("outcome = %s (%s), want confirmed", target.State, target.Message)
+		}
+	})
+}
+
+// ended waits for the run's own worker to end it.
+func (w *world) ended(id revoke.RunID) {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if run, _ := w.read(id); run.State != revoke.RunRunning {
+			return
+		}
+	}
+	w.t.Fatalf("run %s did not end", id)
+}
+
+func TestWhoeverMayNoLongerActResumesNothing(t *testing.T) {
+	each(t, func(w *world) {
+		w.graph.script = []call{reauth}
+		run, _ := w.revoke(ask)
+		demoted := helpdesk
+		demoted.Roles = operator.Roles{operator.Auditor}
+		if _, err := w.svc.Resume(t.Context(), actor(demoted), run.ID); fault.KindOf(err) != fault.Forbidden {
+			t.Errorf("Resume = %v, want forbidden", err)
+		}
+		if len(w.graph.calls) != 1 {
+			t.Errorf("%d calls, want 1", len(w.graph.calls))
+		}
+	})
+}
+
+func TestARunThatWaitsForADayIsCancelled(t *testing.T) {
+	each(t, func(w *world) {
+		w.graph.script = []call{reauth}
+		run, _ := w.revoke(ask)
+		w.clock.Advance(23 * time.Hour)
+		if err := w.svc.CancelStale(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if run, _ = w.read(run.ID); run.State != revoke.RunPaused {
+			t.Fatalf("after 23 h the run is %s, want paused", run.State)
+		}
+		w.clock.Advance(2 * time.Hour)
+		if _, err := w.svc.Resume(t.Context(), actor(helpdesk), run.ID); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("resuming after a day: %v, want a conflict", err)
+		}
+		if err := w.svc.CancelStale(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		run, target := w.read(run.ID)
+		if run.State != revoke.RunCancelled || target.State != revoke.Cancelled || !strings.HasSuffix(w.kinds(), "run.cancelled") {
+			t.Errorf("run %s, target %s, ledger %s, want both cancelled and told", run.State, target.State, w.kinds())
+		}
+	})
+}
+
+func TestThrottlingEndsSomewhere(t *testing.T) {
+	each(t, func(w *world) {
+		for range 200 {
+			w.graph.script = append(w.graph.script, answers(429, "TooManyRequests", 0))
+		}
+		run, target := w.revoke(ask)
+		if target.State != revoke.Failed || !strings.Contains(target.Message, "for an hour") || len(w.graph.calls) > 30 {
+			t.Errorf("outcome %s (%s) after %d calls, want failed after an hour of growing waits", target.State, target.Message, len(w.graph.calls))
+		}
+		w.checkAttempts(run, target)
+	})
+}
+
+func TestAReadBackThatNeverWorksSaysSo(t *testing.T) {
+	each(t, func(w *world) {
+		w.graph.reads = []func(string) (time.Time, error){func(string) (time.Time, error) {
+			return time.Time{}, &directory.CallError{Status: 403, Code: "Authorization_RequestDenied", RequestID: "read-1"}
+		}}
+		_, target := w.revoke(ask)
+		if target.State != revoke.Unconfirmed || !strings.Contains(target.Message, "403") || !strings.Contains(target.Message, "read-1") {
+			t.Errorf("outcome %s, cause %q, want unconfirmed with Graph's answer and request id", target.State, target.Message)
+		}
+	})
+}
+
+func TestAFailureOfTheSignInServiceIsNotBlamedOnGraph(t *testing.T) {
+	each(t, func(w *world) {
+		for range 4 {
+			w.graph.script = append(w.graph.script, func(string, string) (directory.Answer, error) {
+				return directory.Answer{}, fault.New(fault.Unavailable, "Microsoft refuses the console's own credential.")
+			})
+		}
+		if _, target := w.revoke(ask); !strings.Contains(target.Message, "own credential") {
+			t.Errorf("cause = %q, want the token source's words", target.Message)
+		}
+	})
+}
+
+func TestAStampOfALaterRevocationIsNotCreditedToThisOne(t *testing.T) {
+	each(t, func(w *world) {
+		w.graph.script = []call{w.graph.accepts}
+		old, later := w.clock.Now().Add(-time.Hour), w.clock.Now().Add(20*time.Second)
+		w.graph.reads = []func(string) (time.Time, error){
+			func(string) (time.Time, error) { return old, nil }, func(string) (time.Time, error) { return later, nil },
+		}
+		if _, target := w.revoke(ask); target.State != revoke.Confirmed || !strings.Contains(target.Settled, "another revocation") {
+			t.Errorf("outcome %s, settled %q, want confirmed by another revocation", target.State, target.Settled)
+		}
+	})
+}
+
+func TestTheTimeOfAnAttemptWaitsForGraphsClock(t *testing.T) {
+	each(t, func(w *world) {
+		w.graph.script = []call{answers(429, "TooManyRequests", time.Minute)}
+		id, done, err := w.svc.RevokeOne(t.Context(), actor(helpdesk), ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-done
+		w.graph.unknown, w.graph.ahead = true, 40*time.Second // another process, which has asked Graph nothing yet
+		w.graph.script = []call{func(string, string) (directory.Answer, error) {
+			return directory.Answer{Status: 200, Date: w.clock.Now().Add(w.graph.ahead)}, nil
+		}}
+		w.graph.reads = []func(string) (time.Time, error){func(string) (time.Time, error) {
+			w.graph.unknown = false
+			return w.clock.Now().Add(w.graph.ahead), nil
+		}}
+		_, target := w.settle(id)
+		if got := target.T0.Sub(target.StartedAt); got != 40*time.Second || target.State != revoke.Confirmed {
+			t.Errorf("T0 is %v ahead of our clock, outcome %s, want 40s and confirmed", got, target.State)
 		}
 	})
 }

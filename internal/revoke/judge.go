@@ -53,5 +53,5 @@ func readGap(n int) time.Duration {
 	return min(gap, maxReadGap)
 }
 
-// retryGap is the wait before attempt n (from 2) when Graph named none: 1, 2, 4 seconds.
-func retryGap(n int) time.Duration { return time.Second << max(0, min(n-2, 5)) }
+// retryGap is the wait before attempt n (from 2) when Graph named none: 1, 2, 4 ... seconds, at most 5 minutes.
+func retryGap(n int) time.Duration { return min(time.Second<<max(0, min(n-2, 9)), 5*time.Minute) }

@@ -173,11 +173,12 @@ func CleanWords(reason, ticket string) (cleanReason, cleanTicket string, err err
 	return reason, ticket, err
 }
 
-// plain makes text that every store and every page can hold: valid UTF-8, no control characters but line breaks and tabs.
+// plain makes text that every store and every page can hold and that reads as it was written: valid UTF-8, no control
+// characters but line breaks and tabs, none that turn the direction of what follows.
 func plain(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\r\n", "\n")
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
 			return -1
 		}
 		return r
@@ -247,7 +248,6 @@ func (s *Service) launch(ctx context.Context, a Actor, req Request, target Targe
 	offset, _ := s.graph.Offset() // known: the user has just been read
 	first := RunTarget{Target: target, Run: run.ID, State: Pending, UpdatedAt: now}.intend(now, offset, s.newID())
 	created := run.event(audit.PlanCreated, s.newID(), now)
-	created.Run = ""
 	created.Detail = map[string]string{"digest": plan.Digest, "targets": "1", "expires": audit.FormatTime(plan.ExpiresAt)}
 	started := run.event(audit.RunStarted, s.newID(), now)
 	started.Outcome = string(RunRunning)

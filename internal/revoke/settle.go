@@ -25,6 +25,7 @@ type step struct {
 // Words that people read; each says what happened and, where there is one, the way out.
 const (
 	settledByReading = "answer lost, settled by read-back"
+	settledByAnother = "the recorded time is later than this call: another revocation moved it"
 
 	sayExternal    = "This account signs in elsewhere. Microsoft answers 200 and revokes nothing: the home tenant keeps the session. Block or remove the guest here, and ask the home tenant."
 	sayPerhaps     = "It could not be told whether this account signs in elsewhere, so it counts as external: if it does, its home tenant keeps the session."
@@ -154,8 +155,11 @@ func (t RunTarget) sayNotMoved() string {
 func (w *worker) settleProven(s step, t RunTarget) step {
 	t.State, t.Message = Confirmed, ""
 	s.kinds = []audit.Kind{audit.TargetConfirmed}
-	if t.Lost {
+	switch {
+	case t.Lost:
 		t.Settled, s.evict = settledByReading, true
+	case t.After.Sub(t.Answered) > clockSlack:
+		t.Settled = settledByAnother
 	}
 	if t.External() { // its home tenant keeps the session, whatever the stamp says
 		t.State, t.Message = NotCovered, t.sayExternal()

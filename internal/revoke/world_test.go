@@ -209,14 +209,16 @@ func (source) Fresh(context.Context) (operator.Token, error) {
 // graph is a Graph of one table of users. Each script entry answers one revoke call; without one it works as Graph
 // does. Reads answers read-backs in the same way.
 type graph struct {
-	w      *world
-	mu     sync.Mutex
-	users  map[string]*directory.User
-	script []func(oid, token string) (directory.Answer, error)
-	reads  []func(oid string) (time.Time, error)
-	calls  []string // client request ids of the revoke calls that were made
-	self   int
-	userFn func(id string) (directory.User, error)
+	w       *world
+	mu      sync.Mutex
+	users   map[string]*directory.User
+	script  []func(oid, token string) (directory.Answer, error)
+	reads   []func(oid string) (time.Time, error)
+	calls   []string // client request ids of the revoke calls that were made
+	self    int
+	ahead   time.Duration // of Graph's clock
+	unknown bool          // no answer has told yet
+	userFn  func(id string) (directory.User, error)
 }
 
 func (g *graph) add(u directory.User) { g.users[u.ID] = &u }
@@ -285,7 +287,12 @@ func (g *graph) SessionsFrom(_ context.Context, _ operator.TokenSource, oid stri
 	return g.users[oid].SessionsFrom, directory.Answer{Status: 200}, nil
 }
 
-func (g *graph) Offset() (time.Duration, bool) { return 0, true }
+func (g *graph) Offset() (time.Duration, bool) {
+	if g.unknown {
+		return 0, false
+	}
+	return g.ahead, true
+}
 
 // works is Graph as it should be: the stamp moves, in whole seconds.
 func (g *graph) works(oid, _ string) (directory.Answer, error) {

@@ -33,11 +33,11 @@ func relative(d time.Duration) string {
 	case d < 2*time.Minute:
 		s = fmt.Sprintf("%d s", int(d.Seconds()))
 	case d < 2*time.Hour:
-		s = fmt.Sprintf("%d min", int(d.Minutes()))
+		s = fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
 	case d < 48*time.Hour:
-		s = fmt.Sprintf("%d h", int(d.Hours()))
+		s = fmt.Sprintf("%d h", int(d.Round(time.Hour).Hours()))
 	default:
-		s = fmt.Sprintf("%d days", int(d.Hours()/24))
+		s = fmt.Sprintf("%d days", int(d.Round(24*time.Hour).Hours()/24))
 	}
 	if future {
 		return "in " + s

@@ -55,13 +55,17 @@ func (s *Server) needs(r *http.Request) []templates.Need {
 	if err != nil {
 		return nil // the list of runs beside it says that the database does not answer
 	}
-	return newNeeds(runs, s.Now())
+	return newNeeds(runs, s.Now(), func(oid string) bool {
+		newest, err := s.Runs.Runs(r.Context(), revoke.RunQuery{Target: oid, Limit: 1})
+		return err == nil && len(newest) == 1 && newest[0].First.State == revoke.Confirmed
+	})
 }
 
 // needFor is how long an outcome that calls for a second look stays on the home page.
 const needFor = 24 * time.Hour
 
-func newNeeds(runs []revoke.RunSummary, now time.Time) []templates.Need {
+// newNeeds leaves out people whom a newer run, of anybody, has cut off since.
+func newNeeds(runs []revoke.RunSummary, now time.Time, settled func(oid string) bool) []templates.Need {
 	var out []templates.Need
 	looked := map[string]bool{} // a newer run of the same person stands for the older ones
 	for _, run := range runs {
@@ -76,7 +80,7 @@ func newNeeds(runs []revoke.RunSummary, now time.Time) []templates.Need {
 		case run.State == revoke.RunPaused:
 			n.Tag = templates.Tag{Label: string(run.Pause), Tone: templates.ToneWarn}
 			n.Text = "This run waits for you: sign in again and resume it."
-		case recent && (t.State == revoke.Unconfirmed || t.State == revoke.Failed || t.State == revoke.Refused):
+		case recent && (t.State == revoke.Unconfirmed || t.State == revoke.Failed || t.State == revoke.Refused) && !settled(t.OID):
 			n.Tag = templates.Tag{Label: string(t.State), Tone: templates.ToneWarn}
 			n.Text = joinNonEmpty(" ", "The sessions may live on.", t.Message)
 			if t.State == revoke.Refused {

@@ -12,6 +12,7 @@ import (
 
 	"evict/internal/audit"
 	"evict/internal/fault"
+	"evict/internal/revoke"
 	"evict/web/templates"
 )
 
@@ -91,7 +92,7 @@ func ledgerPaging(v url.Values, q audit.Query, records []audit.Record, more bool
 func (s *Server) ledgerRow(rec audit.Record) templates.LedgerRow {
 	e := rec.Event
 	row := templates.LedgerRow{
-		Seq: strconv.FormatInt(rec.Seq, 10), Href: "/ledger/" + strconv.FormatInt(rec.Seq, 10), Kind: kindWords(e.Kind),
+		Seq: strconv.FormatInt(rec.Seq, 10), Href: "/ledger/" + strconv.FormatInt(rec.Seq, 10), Kind: eventWords(e),
 		Operator: showPerson(e.Operator), Target: showPerson(e.Target), Outcome: rowOutcome(e),
 		Reason: e.Reason, Ticket: e.Ticket,
 	}
@@ -101,11 +102,32 @@ func (s *Server) ledgerRow(rec audit.Record) templates.LedgerRow {
 	return row
 }
 
-// rowOutcome is the outcome where it says more than the kind: whether a target's end was the end, or will be tried again.
+// eventWords says what an event tells, without its outcome: "target", "run finished".
+func eventWords(e audit.Event) string {
+	if rowOutcome(e) == "" {
+		return kindWords(e.Kind)
+	}
+	if e.Outcome == string(revoke.Pending) {
+		return "target, to be tried again"
+	}
+	return "target"
+}
+
+// rowOutcome is how an attempt on a target ended; "" for every other event.
 func rowOutcome(e audit.Event) templates.Outcome {
 	switch e.Kind {
-	case audit.TargetConfirmed, audit.TargetUnconfirmed, audit.TargetNotCovered, audit.TargetRefused, audit.TargetFailed, audit.TargetSkipped:
-		return templates.Outcome(e.Outcome)
+	case audit.TargetConfirmed:
+		return templates.OutcomeConfirmed
+	case audit.TargetUnconfirmed:
+		return templates.OutcomeUnconfirmed
+	case audit.TargetNotCovered:
+		return templates.OutcomeNotCovered
+	case audit.TargetRefused:
+		return templates.OutcomeRefused
+	case audit.TargetFailed:
+		return templates.OutcomeFailed
+	case audit.TargetSkipped:
+		return templates.OutcomeSkipped
 	default:
 		return ""
 	}
@@ -153,7 +175,7 @@ func (s *Server) showEvent(w http.ResponseWriter, r *http.Request) error {
 func newEventPage(rec audit.Record) templates.EventPage {
 	e := rec.Event
 	page := templates.EventPage{
-		Seq: strconv.FormatInt(rec.Seq, 10), Kind: kindWords(e.Kind), Outcome: templates.Outcome(e.Outcome), JSON: string(rec.Body),
+		Seq: strconv.FormatInt(rec.Seq, 10), Kind: eventWords(e), Outcome: rowOutcome(e), JSON: string(rec.Body),
 	}
 	add := func(label, text string, id bool) {
 		if text != "" {
@@ -180,7 +202,7 @@ func newEventPage(rec audit.Record) templates.EventPage {
 	}
 	evidenceFields(add, e.Evidence)
 	for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
-		add(kindWords(audit.Kind(k)), e.Detail[k], false)
+		add(upperFirst(kindWords(audit.Kind(k))), e.Detail[k], false)
 	}
 	add("Plan", e.Plan, true)
 	add("Run", e.Run, true)

@@ -183,7 +183,9 @@ func (s *Server) admit(r *http.Request, route operator.Route) error {
 			return errNoRole
 		}
 		s.Logger.Warn("refused by role", "route", route.Name, "oid", v.who.OID, "request_id", v.requestID)
-		return fault.New(fault.Forbidden, "Your console role does not open this page.")
+		e := fault.New(fault.Forbidden, "It needs one of the console roles "+route.Roles.Short()+"; you hold "+v.who.Roles.Short()+".")
+		e.Fix = "Ask whoever assigns the console's roles. A new role counts from the next sign-in."
+		return e
 	}
 	return nil
 }

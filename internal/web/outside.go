@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -100,6 +101,25 @@ func (s *Server) writeOutside(w http.ResponseWriter, r *http.Request, p template
 	if err != nil {
 		return unavailable("The ledger could not be written, so this is not recorded yet. What you typed is below.", err)
 	}
-	http.Redirect(w, r, "/users/"+target.OID, http.StatusSeeOther)
+	http.Redirect(w, r, "/users/"+target.OID+"?recorded=1", http.StatusSeeOther)
 	return nil
+}
+
+// receiptFor is how long a record just made is shown on the user card.
+const receiptFor = 10 * time.Minute
+
+// receipt confirms from the ledger itself that the operator's record about this person stands in it.
+func (s *Server) receipt(r *http.Request, oid string) *templates.Flash {
+	if r.URL.Query().Get("recorded") == "" {
+		return nil
+	}
+	newest, _, err := s.Ledger.Search(r.Context(), audit.Query{
+		Operator: at(r).who.OID, Target: oid, Kind: audit.OutsideAction, From: s.Now().Add(-receiptFor), Limit: 1,
+	})
+	if err != nil || len(newest) == 0 {
+		return nil
+	}
+	e := newest[0]
+	return &templates.Flash{Tone: templates.ToneOK, Text: "Recorded in the ledger as event " + strconv.FormatInt(e.Seq, 10) +
+		": a revocation done outside Evict, by " + e.Event.Detail["how"] + ", at " + e.Event.Detail["done_at"] + "."}
 }

@@ -3,9 +3,11 @@ package web
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
+	"evict/internal/audit"
 	"evict/internal/fault"
 	"evict/internal/operator"
 	"evict/internal/revoke"
@@ -49,6 +51,14 @@ func (s *Server) showRun(w http.ResponseWriter, r *http.Request) error {
 	v := at(r)
 	live := newRunLive(run, targets, s.signInFor(r, run), s.Cloud, s.Now())
 	live.Nonce = v.nonce
+	history, _, err := s.Ledger.Search(r.Context(), audit.Query{Run: string(run.ID), Limit: 100})
+	if err != nil {
+		return unavailable("What happened could not be read: the database does not answer.", err)
+	}
+	live.Timeline = timeline(history, v.who.Roles.MayOpen("ledger"), s.Now())
+	if v.session.SignedInAt().After(lastChange(targets)) && len(live.Actions) > 0 {
+		live.Notes = []templates.Note{{Tone: templates.ToneOK, Title: "You have signed in again", Text: "Press Resume, and the run goes on."}}
+	}
 	if v.who.Roles.MayOpen("ledger") {
 		live.LedgerHref = "/ledger?run=" + string(run.ID)
 	}
@@ -62,6 +72,16 @@ func (s *Server) showRun(w http.ResponseWriter, r *http.Request) error {
 		return render(w, r, http.StatusOK, templates.RunLiveView(live))
 	}
 	return render(w, r, http.StatusOK, templates.Run(templates.RunPage{Page: s.frame(r, live.Title), Live: live}))
+}
+
+// lastChange is when the run last moved.
+func lastChange(targets []revoke.RunTarget) (at time.Time) {
+	for _, t := range targets {
+		if t.UpdatedAt.After(at) {
+			at = t.UpdatedAt
+		}
+	}
+	return at
 }
 
 // signInFor is where the operator of a run signs in again so that it can go on; "" for everybody else.

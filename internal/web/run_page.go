@@ -2,10 +2,12 @@ package web
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"evict/internal/audit"
 	"evict/internal/revoke"
 	"evict/web/templates"
 )
@@ -80,19 +82,20 @@ func needsSignIn(run revoke.Run, targets []revoke.RunTarget, signIn string) temp
 // oneTarget adds what a run of one person shows: where it stands, what happened, the clock, and the words to pass on.
 func oneTarget(live *templates.RunLive, run revoke.Run, t revoke.RunTarget, cloud string, now time.Time) {
 	live.Status, live.Outcome = statusSentence(run, t, now), templates.Outcome(t.State)
-	live.Timeline = timeline(run, t, now)
 	live.Clock = templates.Clock{ExchangeOnly: exchangeOnly(cloud), External: t.External(), Disabled: t.Has(revoke.FlagDisabled)}
-	live.NothingCut = t.State.Final() && t.Accepts == 0 && t.State != revoke.Confirmed
+	live.NothingCut = t.Accepts == 0 && t.State != revoke.Confirmed
 	if t.State == revoke.Confirmed {
 		live.Clock.Recorded = showTime(t.After, now)
 		live.Clock.Until = clockTime(t.After.Add(90 * time.Minute))
 		live.Clock.UntilNoCA = clockTime(t.After.Add(2 * time.Hour))
 	}
-	if t.State.Final() {
+	if t.State.Final() || t.Accepts > 0 {
 		live.TicketText, live.CallerText = ticketText(run, t, cloud), callerText(t, cloud)
 		if cloud == "simulator" {
 			live.CallerText = "(Rehearsal: read this to nobody.) " + live.CallerText
 		}
+	}
+	if t.State.Final() {
 		live.AgainHref = "/users/" + t.OID
 	}
 }
@@ -106,7 +109,7 @@ func statusSentence(run revoke.Run, t revoke.RunTarget, now time.Time) string {
 	case revoke.Confirmed:
 		return "Entra has recorded that sign-ins from before " + showTime(t.After, now).UTC + " get no new token."
 	case revoke.Accepted:
-		return "Microsoft accepted it; reading back whether Entra has recorded it."
+		return "Microsoft accepted it; reading back whether Entra has recorded it, for up to ten minutes."
 	case revoke.Attempting:
 		if t.Lost {
 			return "The answer was lost or unclear; reading back whether it took effect."
@@ -187,35 +190,59 @@ func wayOut(t revoke.RunTarget) (string, templates.Link) {
 	}
 }
 
-func timeline(run revoke.Run, t revoke.RunTarget, now time.Time) []templates.TimelineEntry {
-	entries := []templates.TimelineEntry{{Time: showTime(run.CreatedAt, now), Title: "Plan of one person recorded, run started", Text: run.Reason}}
-	attempt := templates.TimelineEntry{
-		Time: showTime(t.StartedAt, now), Title: "Attempt " + strconv.Itoa(t.Attempt) + " recorded, then Microsoft was called",
-		Facts: []templates.Fact{
-			{Label: "Attempt, on Graph's clock", Value: templates.Value{Text: stamp(t.T0)}},
-			{Label: "Our request id", Value: templates.Value{Text: t.ClientRequestID, Mono: true, Copy: true}},
-		},
+// timeline is what happened, from the ledger itself. linked says whether the reader may open its events.
+func timeline(records []audit.Record, linked bool, now time.Time) []templates.TimelineEntry {
+	var out []templates.TimelineEntry
+	for _, r := range slices.Backward(records) { // oldest first
+		e := r.Event
+		at, _ := audit.ParseTime(e.Time) // written by us
+		entry := templates.TimelineEntry{Time: showTime(at, now), Title: eventTitle(e), Tone: eventTone(e.Kind)}
+		if linked {
+			entry.Event = templates.Link{Label: "event " + strconv.FormatInt(r.Seq, 10), Href: "/ledger/" + strconv.FormatInt(r.Seq, 10)}
+		}
+		if ev := e.Evidence; ev != nil {
+			entry.Text = joinNonEmpty(" ", ev.Message, upperFirst(ev.Settled))
+			evidenceFields(func(label, text string, id bool) {
+				if text != "" && label != "Message" && label != "Settled" {
+					entry.Facts = append(entry.Facts, templates.Fact{Label: label, Value: templates.Value{Text: text, Mono: id, Copy: id}})
+				}
+			}, ev)
+		}
+		out = append(out, entry)
 	}
-	if t.RequestID != "" {
-		attempt.Facts = append(attempt.Facts, templates.Fact{Label: "Graph request id", Value: templates.Value{Text: t.RequestID, Mono: true, Copy: true}})
+	return out
+}
+
+// eventTitle says an event of a run for people.
+func eventTitle(e audit.Event) string {
+	title := upperFirst(kindWords(e.Kind))
+	switch e.Kind {
+	case audit.TargetAttempted:
+		return "Attempt " + strconv.Itoa(e.Attempt) + " recorded, then Microsoft was called"
+	case audit.TargetAccepted:
+		return "Microsoft accepted attempt " + strconv.Itoa(e.Attempt)
+	case audit.RunStarted:
+		return "Run started"
+	case audit.SignedOut:
+		return "Console sessions of " + e.Target.UPN + " ended"
 	}
-	if t.Status != 0 {
-		attempt.Facts = append(attempt.Facts, templates.Fact{Label: "Answer", Value: templates.Value{Text: strconv.Itoa(t.Status) + " " + t.Code}})
+	if e.Outcome == string(revoke.Pending) {
+		title += ", to be tried again"
 	}
-	entries = append(entries, attempt)
-	if t.Reads > 0 || !t.After.IsZero() {
-		entries = append(entries, templates.TimelineEntry{
-			Time: showTime(t.UpdatedAt, now), Title: fmt.Sprintf("Read back %d %s", t.Reads, times(t.Reads)),
-			Facts: []templates.Fact{
-				{Label: "Valid from, before", Value: templates.Value{Text: stamp(t.Before)}},
-				{Label: "Valid from, read back", Value: templates.Value{Text: stamp(t.After)}},
-			},
-		})
+	return strings.TrimPrefix(title, "Target ")
+}
+
+func eventTone(k audit.Kind) templates.Tone {
+	switch k {
+	case audit.TargetConfirmed:
+		return templates.ToneOK
+	case audit.TargetRefused, audit.TargetFailed:
+		return templates.ToneNo
+	case audit.TargetUnconfirmed, audit.TargetNotCovered, audit.RunPaused:
+		return templates.ToneWarn
+	default:
+		return templates.ToneNone
 	}
-	if t.State.Final() {
-		entries = append(entries, templates.TimelineEntry{Time: showTime(t.UpdatedAt, now), Title: upperFirst(string(t.State)), Text: t.Message})
-	}
-	return entries
 }
 
 // exchangeOnly: in the US government clouds continuous access evaluation covers Exchange alone (Microsoft Learn,
@@ -227,13 +254,6 @@ func stamp(t time.Time) string {
 		return "not read"
 	}
 	return t.UTC().Format("2006-01-02 15:04:05 UTC")
-}
-
-func times(n int) string {
-	if n == 1 {
-		return "time"
-	}
-	return "times"
 }
 
 func upperFirst(s string) string {
@@ -248,7 +268,7 @@ func ticketText(run revoke.Run, t revoke.RunTarget, cloud string) string {
 	var b strings.Builder
 	line := func(label, value string) {
 		if value != "" {
-			fmt.Fprintf(&b, "%s: %s\n", label, value)
+			fmt.Fprintf(&b, "%s: %s\n", label, strings.Join(strings.Fields(value), " "))
 		}
 	}
 	if cloud == "simulator" {
@@ -258,7 +278,7 @@ func ticketText(run revoke.Run, t revoke.RunTarget, cloud string) string {
 	line("Person", t.Name+" <"+t.UPN+">")
 	line("Object id", t.OID)
 	line("Operator", run.Operator.UPN)
-	line("Reason", strings.ReplaceAll(run.Reason, "\n", " "))
+	line("Reason", run.Reason)
 	line("Ticket", run.Ticket)
 	line("Attempted", stamp(t.T0)+" (Graph's clock), attempt "+strconv.Itoa(t.Attempt))
 	line("Valid from before", stamp(t.Before))
@@ -287,6 +307,8 @@ func callerText(t revoke.RunTarget, cloud string) string {
 	switch t.State {
 	case revoke.Confirmed:
 		return "Your sign-ins have been cut off: everywhere you were signed in, you will be asked to sign in again. " + soon + " within about 15 minutes; some other apps can go on until about " + clockTime(t.After.Add(90*time.Minute)) + ". If somebody knows your password, they could sign in again, so we change it next, and cut once more after that."
+	case revoke.Accepted:
+		return "Microsoft has taken the order to cut off your sign-ins, and I am waiting for the proof that it holds. Please treat them as still open until I say so."
 	case revoke.NotCovered:
 		if !t.Has(revoke.FlagExternal) {
 			return "I have asked for your sign-ins to be cut off, but cannot be sure that it reaches all of them. If your account belongs to another organisation, please ask its IT to do it too."

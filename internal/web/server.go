@@ -98,7 +98,7 @@ func (c *readiness) check(ctx context.Context, now time.Time, ready func(context
 func New(o Options) (*Server, error) {
 	s := &Server{Options: o, limits: newLimits(o.Now)}
 	r := chi.NewRouter()
-	r.Use(s.clientAddress(), s.identify, s.accessLog, s.recoverPanic, s.secureHeaders, limitRequest, s.refuseCrossOrigin())
+	r.Use(middleware.GetHead, s.clientAddress(), s.identify, s.accessLog, s.recoverPanic, s.secureHeaders, limitRequest, s.refuseCrossOrigin())
 	r.Get("/healthz", s.healthz)
 	r.Get("/readyz", s.readyz)
 	r.Handle("/static/*", static.Handler())

@@ -26,6 +26,7 @@ func (s *Server) showUser(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.restoreDraft(r, page.Form)
+	page.Page.Flash = s.receipt(r, page.Person.ID)
 	return render(w, r, http.StatusOK, templates.User(page))
 }
 

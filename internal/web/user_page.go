@@ -26,6 +26,9 @@ func newUserPage(c directory.Card, last []revoke.RunSummary, lastUnread bool, cl
 		},
 		Form: &templates.RevokeForm{Action: "/users/" + u.ID + "/revoke", External: u.External()},
 	}
+	if len(last) > 0 && !last[0].First.State.Final() {
+		page.Notes = append([]templates.Note{{Title: "Being revoked", Text: "A run for this person is under way, started by " + orElse(last[0].Operator.UPN, last[0].Operator.OID) + ". A second one is harmless."}}, page.Notes...)
+	}
 	page.RolesUnread = unreadParts(c.Standing.Unread)
 	if len(c.Standing.Unread) > 0 {
 		page.NoRoles = "No role that could be read."

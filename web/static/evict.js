@@ -164,12 +164,12 @@
   const served = Date.parse(root.dataset.now ?? "");
   const loaded = Date.now();
   const relative = (seconds) => {
-    if (seconds < 0) return null;
-    if (seconds < 60) return "just now";
-    if (seconds < 3600) return Math.floor(seconds / 60) + " min ago";
-    if (seconds < 86400) return Math.floor(seconds / 3600) + " h ago";
-    const days = Math.floor(seconds / 86400);
-    return days === 1 ? "1 day ago" : days + " days ago";
+    if (seconds < 0) return null; // ahead of us: as the server said it
+    if (seconds < 2) return "just now";
+    if (seconds < 120) return Math.floor(seconds) + " s ago";
+    if (seconds < 7200) return Math.round(seconds / 60) + " min ago";
+    if (seconds < 172800) return Math.round(seconds / 3600) + " h ago";
+    return Math.round(seconds / 86400) + " days ago";
   };
 
   const refreshTimes = () => {

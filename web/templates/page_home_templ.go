@@ -413,7 +413,7 @@ func runTable(rows []RunRow, caption string) templ.Component {
 				}
 			}
 			if r.Outcome != "" {
-				templ_7745c5c3_Err = outcomeView(r.Outcome).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = tagView(Tag{Label: string(r.Outcome), Tone: outcomeTag(r.Outcome).Tone}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

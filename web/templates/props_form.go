@@ -71,10 +71,10 @@ type ConsoleRole struct{ Name, Allows string }
 func ConsoleRoles() []ConsoleRole {
 	return []ConsoleRole{
 		{"Evict.Responder", "revokes one user at a time"},
-		{"Evict.Lead", "revokes in bulk: groups, roles, lists, the tenant"},
-		{"Evict.Approver", "approves what a lead has submitted"},
-		{"Evict.Auditor", "reads the ledger and the reports, changes nothing"},
-		{"Evict.Admin", "keeps the protected accounts and the policy"},
+		{"Evict.Lead", "revokes people, and sees everybody's runs and the ledger"},
+		{"Evict.Approver", "sees everybody's runs and the ledger; will approve bulk plans"},
+		{"Evict.Auditor", "reads everybody's runs and the ledger, changes nothing"},
+		{"Evict.Admin", "sees everybody's runs and the ledger; will keep policy"},
 	}
 }
 
