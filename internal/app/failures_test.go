@@ -67,7 +67,7 @@ func TestNothingIsCalledWhenTheLedgerCannotBeWritten(t *testing.T) {
 		t.Errorf("the simulator saw %d calls, want none without a record", n)
 	}
 	me := b.submit(b.get("/me"), "/me/revoke", because("me too")).has(http.StatusServiceUnavailable)
-	me.says("Nothing was called", "Revoke-MgUserSignInSession -UserId "+d.cast.Helpdesk.ID)
+	me.says("Nothing was called", "POST "+d.Sim.GraphURL()+"/me/revokeSignInSessions")
 	if n := d.posts(d.cast.Helpdesk); n != 0 {
 		t.Errorf("the simulator saw %d calls of oneself", n)
 	}
@@ -216,16 +216,19 @@ func TestEachFaultOfOneCallEndsInOneTrueOutcome(t *testing.T) {
 			if n := d.posts(people[i]); n != tt.posts {
 				t.Errorf("the simulator saw %d calls, want %d", n, tt.posts)
 			}
-			var told []audit.Kind
-			for _, e := range (reader{r.as(t)}).after(before) {
-				if e.Target != nil && e.Target.OID == people[i].ID || "/runs/"+e.Run == runs[tt.name] {
-					told = append(told, e.Kind)
-				}
-			}
-			if diff := cmp.Diff(append([]audit.Kind{audit.RunStarted, audit.TargetAttempted}, tt.story...), told); diff != "" {
-				t.Errorf("events (-want +got):\n%s", diff)
-			}
 		})
+	}
+	told := map[string][]audit.Kind{}
+	for _, e := range r.after(before) {
+		if e.Kind != audit.PlanCreated { // of the plan, before there is a run
+			told["/runs/"+e.Run] = append(told["/runs/"+e.Run], e.Kind)
+		}
+	}
+	for _, tt := range tests {
+		want := append([]audit.Kind{audit.RunStarted, audit.TargetAttempted}, tt.story...)
+		if diff := cmp.Diff(want, told[runs[tt.name]]); runs[tt.name] != "" && diff != "" {
+			t.Errorf("%s: events (-want +got):\n%s", tt.name, diff)
+		}
 	}
 }
 
@@ -289,9 +292,6 @@ func TestAStampThatNeverMovesIsNotCalledASuccess(t *testing.T) {
 			t.Errorf("%s: the outcome is %q while it is read back", tt.kind, got)
 		}
 		p.silent("have been cut off", "Entra has recorded that").says("reading back")
-		if p.doc.Find("#caller-text").Length() > 0 {
-			t.Errorf("%s: there are words for the caller before there is an outcome", tt.kind)
-		}
 		d.tells(t, r, before, audit.PlanCreated, audit.RunStarted, audit.TargetAttempted, audit.TargetAccepted)
 		if tt.kind == entrasim.ForwardDated {
 			b.get("/users/" + v.ID).says("Dated in the future")

@@ -233,7 +233,7 @@ func (op *fakeOP) sign(claims map[string]any, bad bool) string {
 	if err != nil {
 		panic(err)
 	}
-	raw, err := jwt.Signed(signer).Claims(claims).Serialize() //nolint:misspell // the library's name
+	raw, err := jwt.Signed(signer).Claims(claims).Serialize()
 	if err != nil {
 		panic(err)
 	}

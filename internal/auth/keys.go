@@ -136,7 +136,7 @@ func (k *SealKeys) Open(purpose string, sealed []byte, bind ...string) ([]byte, 
 // seal is Seal under a key that is derived from the seal key and, when there is one, a second key. The nonce always
 // comes from the system, never from an injected source: repeating one would give everything away.
 func (k *SealKeys) seal(second []byte, purpose string, plain []byte, bind []string) ([]byte, error) {
-	head := append([]byte{sealVersion, byte(len(k.first))}, k.first...)
+	head := append([]byte{sealVersion, byte(len(k.first))}, k.first...) //nolint:gosec // a name has at most 32 bytes
 	aead, err := derive(k.keys[k.first], second, purpose)
 	if err != nil {
 		return nil, err
@@ -182,7 +182,7 @@ func derive(key, second []byte, purpose string) (cipher.AEAD, error) {
 func associated(head []byte, purpose string, bind []string) []byte {
 	out := bytes.Clone(head)
 	for _, p := range append([]string{purpose}, bind...) {
-		out = binary.BigEndian.AppendUint32(out, uint32(len(p)))
+		out = binary.BigEndian.AppendUint32(out, uint32(len(p))) //nolint:gosec // parts are short
 		out = append(out, p...)
 	}
 	return out

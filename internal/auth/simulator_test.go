@@ -126,7 +126,7 @@ func assertion(t *testing.T, subject string) string {
 		Issuer: assertionIssuer, Subject: subject, Audience: jwt.Audience{exchange},
 		IssuedAt: jwt.NewNumericDate(time.Now()), NotBefore: jwt.NewNumericDate(time.Now().Add(-time.Minute)),
 		Expiry: jwt.NewNumericDate(time.Now().Add(time.Hour)),
-	}).Serialize() //nolint:misspell // the library's name
+	}).Serialize()
 	if err != nil {
 		t.Fatal(err)
 	}

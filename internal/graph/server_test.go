@@ -74,7 +74,7 @@ func answer(body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json; odata.metadata=minimal")
 		w.Header().Set("request-id", "req-1")
-		_, _ = w.Write([]byte(body)) //nolint:errcheck // the client tells
+		_, _ = w.Write([]byte(body))
 	}
 }
 
@@ -84,7 +84,7 @@ func refuse(status int, headers map[string]string, body string) http.HandlerFunc
 			w.Header().Add(k, v)
 		}
 		w.WriteHeader(status)
-		_, _ = w.Write([]byte(body)) //nolint:errcheck // the client tells
+		_, _ = w.Write([]byte(body))
 	}
 }
 

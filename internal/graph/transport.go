@@ -78,7 +78,7 @@ type transport struct {
 // RoundTrip makes the request, and repeats a GET once when the connection failed or Graph asks for a short wait.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
-		defer req.Body.Close() //nolint:errcheck // of our own bytes
+		defer req.Body.Close()
 	}
 	at, ok := req.Context().Value(callKey{}).(*call)
 	if !ok {
@@ -132,7 +132,7 @@ func (t *transport) once(req *http.Request, at *call) (*http.Response, error) {
 		t.clock.observe(asked, t.now(), date)
 	}
 	if resp.StatusCode/100 != 2 {
-		defer resp.Body.Close() //nolint:errcheck // read only
+		defer resp.Body.Close()
 		return nil, refusal(resp, answer, t.now())
 	}
 	at.answered(answer)

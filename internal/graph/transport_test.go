@@ -324,7 +324,7 @@ func TestAnswersTooLongOrUnreadableAreErrors(t *testing.T) {
 	tests := map[string]http.HandlerFunc{
 		"endless": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write([]byte(`{"displayName":"`)) //nolint:errcheck // the client tells
+			_, _ = w.Write([]byte(`{"displayName":"`))
 			chunk := bytes.Repeat([]byte("a"), 1<<20)
 			for range 20 {
 				if _, err := w.Write(chunk); err != nil {

@@ -71,11 +71,13 @@ func (s *Server) accessLog(next http.Handler) http.Handler {
 func (s *Server) recoverPanic(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
+			p := recover()
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(p) // the server's own way to give an answer up
+			}
+			if p != nil {
 				s.Logger.Error("panic", "request_id", at(r).requestID, "panic", p, "stack", string(debug.Stack()))
 				s.fail(w, r, fault.New(fault.Internal, "panic"))
-			} else if p != nil {
-				panic(p)
 			}
 		}()
 		next.ServeHTTP(w, r)

@@ -216,15 +216,13 @@ func timeline(records []audit.Record, linked bool, now time.Time) []templates.Ti
 // eventTitle says an event of a run for people.
 func eventTitle(e audit.Event) string {
 	title := upperFirst(kindWords(e.Kind))
-	switch e.Kind {
+	switch e.Kind { //nolint:exhaustive // the others say what they are
 	case audit.TargetAttempted:
 		return "Attempt " + strconv.Itoa(e.Attempt) + " recorded, then Microsoft was called"
 	case audit.TargetAccepted:
 		return "Microsoft accepted attempt " + strconv.Itoa(e.Attempt)
-	case audit.RunStarted:
-		return "Run started"
 	case audit.SignedOut:
-		return "Console sessions of " + e.Target.UPN + " ended"
+		return "Console sessions of the target ended"
 	}
 	if e.Outcome == string(revoke.Pending) {
 		title += ", to be tried again"
@@ -300,8 +298,7 @@ func callerText(t revoke.RunTarget, cloud string) string {
 	if exchangeOnly(cloud) {
 		soon = "Mail stops"
 	}
-	switch {
-	case t.State == revoke.Confirmed && t.Has(revoke.FlagDisabled):
+	if t.State == revoke.Confirmed && t.Has(revoke.FlagDisabled) {
 		return "Your account is blocked and its sign-ins have been cut off. " + soon + " within about 15 minutes; some other apps can go on until about " + clockTime(t.After.Add(90*time.Minute)) + ". Nobody can sign in with it until it is unblocked."
 	}
 	switch t.State {

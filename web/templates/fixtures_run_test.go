@@ -1,6 +1,10 @@
 package templates_test
 
-import "evict/web/templates"
+import (
+	"slices"
+
+	"evict/web/templates"
+)
 
 func liveRun() templates.RunLive {
 	return templates.RunLive{
@@ -55,7 +59,7 @@ func runVariants() []fixture {
 	bulk.Counts = []templates.Count{{Value: "6,204", Label: "confirmed", Tone: templates.ToneOK, N: 6204}, {Value: "188", Label: "accepted (reading back)", Tone: templates.ToneOn, N: 188}, {Value: "12", Label: "refused", Tone: templates.ToneNo, N: 12}, {Value: "3", Label: "unconfirmed", Tone: templates.ToneWarn, N: 3}, {Value: "3,593", Label: "pending", N: 3593}, {Value: "2 min 59 s", Label: "left, at 20.0/s"}}
 	bulk.Notes = []templates.Note{{Title: "Microsoft wants to check that it is still you", Text: "The run waits. Nobody was skipped."}}
 	bulk.Actions = []templates.RunAction{{Label: "Sign in and resume", Action: "/runs/1/resume", Primary: true, Busy: "Resuming…"}, {Label: "Cancel the rest", Action: "/runs/1/cancel", Busy: "Cancelling…"}}
-	bulk.Targets = append(no.Targets[:1:1], templates.RunTarget{Person: templates.Person{Name: "Jo Lind", UPN: "jo.lind@tenant.example", Href: "/users/3"}, Outcome: templates.OutcomeUnconfirmed, Cause: "Answered 200 at 14:08:12; the stamp has not moved for 5 min. Tried once more."})
+	bulk.Targets = slices.Concat(no.Targets[:1], []templates.RunTarget{{Person: templates.Person{Name: "Jo Lind", UPN: "jo.lind@tenant.example", Href: "/users/3"}, Outcome: templates.OutcomeUnconfirmed, Cause: "Answered 200 at 14:08:12; the stamp has not moved for 5 min. Tried once more."}})
 	bulk.MoreHref, bulk.MoreText = "/runs/1/targets", "All 10,000 outcomes"
 	bulk.AgainHref = ""
 	paused := page(bulk)

@@ -171,6 +171,7 @@ func stateTag(s RunState, detail string) Tag {
 		t.Tone = ToneOn
 	case RunPaused:
 		t.Tone = ToneWarn
+	case RunFinished, RunCancelled:
 	}
 	if detail != "" {
 		t.Label += ": " + detail
