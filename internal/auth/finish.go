@@ -34,7 +34,8 @@ const maxCode = 8 << 10
 // event are written together; a failure after the state has verified is recorded as well.
 //
 // Somebody without a console role gets a session without roles and without a token cache, for the page that says what
-// to ask for. Errors are *fault.Error with words for the person and Microsoft's AADSTS number.
+// to ask for. Errors are *fault.Error with words for the person and Microsoft's AADSTS number; ReturnTo is set with
+// them once the state has verified.
 func (s *Service) Finish(w http.ResponseWriter, r *http.Request) (Finished, error) {
 	q := r.URL.Query()
 	p, ok := s.takePending(w, r, single(q, "state"))
@@ -46,12 +47,15 @@ func (s *Service) Finish(w http.ResponseWriter, r *http.Request) (Finished, erro
 	got, f := s.redeem(r.Context(), q, p)
 	if f != nil {
 		s.recordFailure(r, got.who, f)
-		return Finished{}, f
+		return Finished{ReturnTo: p.ReturnTo}, f
 	}
 	got.who.Address = s.address(r)
 	isNew, err := s.establish(w, r, p, got)
+	if f, ok := errors.AsType[*fault.Error](err); ok && errors.Is(err, ErrRevoked) {
+		s.recordFailure(r, got.who, f)
+	}
 	if err != nil {
-		return Finished{}, err
+		return Finished{ReturnTo: p.ReturnTo}, err
 	}
 	return Finished{Operator: got.who, ReturnTo: p.ReturnTo, New: isNew, Tokens: s.passing(got, p.Scopes)}, nil
 }
@@ -137,7 +141,7 @@ func (s *Service) establish(w http.ResponseWriter, r *http.Request, p pending, g
 	gs.Values[recordKey{}] = rec
 	if err := gs.Save(r, w); errors.Is(err, ErrRevoked) {
 		f := fault.Wrap(fault.Unauthenticated, "Your sessions were revoked while you were signing in.", err)
-		f.Fix = "Sign in again."
+		f.Fix = "Sign in again in a moment: whatever came within the second of the cut is refused too."
 		return false, f
 	} else if err != nil {
 		return false, storeFault("writing the new session", err)

@@ -318,7 +318,8 @@ func (s *Service) ConfirmOwn(ctx context.Context, who operator.Operator, src ope
 		return fmt.Errorf("listing one's own runs: %w", err)
 	}
 	for _, r := range runs {
-		if r.First.State != Accepted || r.Operator.TID != who.TID {
+		called := r.First.State == Accepted || r.First.State == Attempting && r.First.Lost
+		if !called || r.Operator.TID != who.TID {
 			continue
 		}
 		// No token is kept for it: should this process die first, the next sign-in settles it.

@@ -195,6 +195,10 @@ func (w *worker) settleWaiting(s step, t RunTarget) step {
 		if t.Status >= 500 {
 			kind, state = audit.TargetFailed, Failed
 		}
+		if w.holds { // another call would end the sign-in that has just been made
+			t.State, s.kinds = state, []audit.Kind{kind}
+			break
+		}
 		return w.again(s, t, kind, state, 0)
 	case !t.Lost && w.now().Sub(t.ReadFrom) >= readFor && t.Reads >= wholeSchedule:
 		s.kinds = []audit.Kind{audit.TargetUnconfirmed}

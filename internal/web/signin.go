@@ -66,7 +66,7 @@ func (s *Server) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	done, err := s.Auth.Finish(w, r)
 	if err != nil {
-		return s.signInFailed(w, r, err)
+		return s.signInFailed(w, r, done.ReturnTo, err)
 	}
 	if len(done.Operator.Roles) == 0 {
 		http.Redirect(w, r, "/no-role", http.StatusSeeOther)
@@ -88,13 +88,13 @@ func (s *Server) confirmOwn(r *http.Request, done auth.Finished) {
 	}
 }
 
-func (s *Server) signInFailed(w http.ResponseWriter, r *http.Request, err error) error {
+func (s *Server) signInFailed(w http.ResponseWriter, r *http.Request, returnTo string, err error) error {
 	kind, e := classify(err)
 	if kind == fault.Throttled || kind == fault.Internal {
 		return err
 	}
 	s.Logger.Info("a sign-in failed", "request_id", at(r).requestID, "error", err)
-	page := s.signInPage(r, "")
+	page := s.signInPage(r, returnTo)
 	page.Fault = &templates.SignInFault{What: orElse(e.Message, "The sign-in did not work."), WhatToDo: e.Fix, RequestID: at(r).requestID}
 	return render(w, r, statusOf[kind], templates.SignIn(page))
 }
