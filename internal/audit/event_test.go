@@ -110,7 +110,7 @@ func TestHostileTextStaysOneLineOfJSON(t *testing.T) {
 		"line\nbreak\r":    `line\nbreak\r`,
 		"\u2028\u2029":     `\u2028\u2029`, // line ends to JavaScript
 		"<script>&":        `<script>&`,
-		"\u202egnp\u2066":   `\u202egnp\u2066`, // would turn the text that follows
+		"\u202egnp\u2066":  `\u202egnp\u2066`, // would turn the text that follows
 		`"},"seq":7,"x":"`: `\"},\"seq\":7,\"x\":\"`,
 		"𝔘🙂":               "𝔘🙂",
 	} {
