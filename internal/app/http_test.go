@@ -29,14 +29,26 @@ func small(t *testing.T, change ...func(*app.DemoOptions, *app.Options)) *demo {
 
 // clock is a clock that a test sets forward. It runs with the real one, as the console's timers do.
 type clock struct {
-	mu    sync.Mutex
-	ahead time.Duration
+	mu      sync.Mutex
+	ahead   time.Duration
+	stopped time.Time // zero while it goes
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.stopped.IsZero() {
+		return c.stopped
+	}
 	return time.Now().Add(c.ahead)
+}
+
+// stop makes it stand still.
+func (c *clock) stop() {
+	now := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = now
 }
 
 func (c *clock) forward(d time.Duration) {
