@@ -4,7 +4,7 @@ TOOL = $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 VERSION ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run generate check-generated config-table lint vet test race browser image clean
+.PHONY: help demo run generate check-generated config-table lint vet test race browser bench image clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -27,8 +27,8 @@ config-table: ## write the configuration table of the README anew
 lint: ## golangci-lint; it keeps the arrows between packages, too
 	$(TOOL) golangci-lint run ./...
 
-vet: ## go vet
-	$(GO) vet ./...
+vet: ## go vet, the benchmarks included
+	$(GO) vet -tags bench ./...
 
 test: ## all tests; those of PostgreSQL and Chromium are skipped where there is none
 	$(GO) test ./...
@@ -38,6 +38,10 @@ race: ## all tests but those in a browser, with the race detector; needs a C com
 
 browser: ## the tests that drive Chromium; fails where there is none
 	EVICT_TEST_REQUIRE=browser $(GO) test -count=1 ./web/... ./internal/app/...
+
+bench: ## the figures of docs/benchmarks.md; leave the machine alone meanwhile
+	$(GO) test -tags bench ./internal/app -run '^TestSpeed' -v -timeout 60m
+	$(GO) test ./internal/store ./internal/queue -run '^$$' -bench . -timeout 60m
 
 image: ## the container image, without the simulator; VERSION names it
 	docker build --build-arg VERSION=$(VERSION) -t evict:$(VERSION) .

@@ -69,9 +69,25 @@ func parse(args []string, errOut io.Writer) (config, error) {
 	f.BoolVar(&c.expose, "expose", false, "allow addresses that are not loopback: anybody who reaches them is every person of the tenant")
 	f.BoolVar(&c.verbose, "v", false, "log each request")
 	f.Uint64Var(&c.sim.Seed, "seed", 1, "the same `seed` and people make the same tenant")
-	f.IntVar(&c.sim.People, "people", 500, "`number` of accounts")
+	f.IntVar(&c.sim.People, "people", 500, "`number` of accounts, up to 250,000")
 	f.DurationVar(&c.sim.Latency, "latency", 0, "added to every answer of Graph")
 	f.DurationVar(&c.sim.ReadBackLag, "lag", 0, "how long a reader sees the stamp from before a revocation")
+	f.BoolVar(&c.sim.Quota.Disabled, "unthrottled", false, "no quota: for measuring what a client can do at best")
+	f.Float64Var(&c.sim.Quota.OtherWrites, "other-writes", 0, "`writes` per second of other apps, from the quota that the tenant's apps share (60 is all of it)")
+	f.Func("replica", "a copy of the directory that lags so `long` behind; may be repeated", func(v string) error {
+		lag, err := time.ParseDuration(v)
+		if err != nil || lag < 0 {
+			return errors.New("not a duration")
+		}
+		c.sim.Replicas = append(c.sim.Replicas, lag)
+		return nil
+	})
+	f.Func("fault", "`kind=share`, such as \"answer lost=0.02\" or \"status 503=0.1@revokeSignInSessions\"; may be repeated. Kinds: "+kinds(),
+		func(v string) error {
+			fault, err := entrasim.ParseFault(v)
+			c.sim.Faults = append(c.sim.Faults, fault)
+			return err
+		})
 	f.StringVar(&c.sim.App.ClientID, "client-id", "", "application `id` of the client; made from the seed when empty")
 	f.StringVar(&c.sim.App.Secret, "client-secret", entrasim.DefaultSecret, "`secret` of the client")
 	f.Var(&redirects, "redirect", "redirect `address` of the client; may be repeated (default "+entrasim.DefaultRedirectURI+")")
@@ -93,6 +109,15 @@ func parse(args []string, errOut io.Writer) (config, error) {
 		}
 	}
 	return c, nil
+}
+
+// kinds lists the faults that there are.
+func kinds() string {
+	var out []string
+	for _, k := range entrasim.FaultKinds() {
+		out = append(out, string(k))
+	}
+	return strings.Join(out, "; ")
 }
 
 // checkAddress refuses what others could reach, because the simulator lets anybody be anybody.
@@ -137,6 +162,7 @@ func announce(out io.Writer, s *entrasim.Sim, c config, took time.Duration) {
 	fmt.Fprintf(out, `REHEARSAL: a simulated tenant, nothing is real. %s, made in %v.
 
   people and knobs   %s/
+  counters           %s/_sim/counters
   victim's app       %s/victim
   authority          %s
   Graph              %s
@@ -145,7 +171,7 @@ func announce(out io.Writer, s *entrasim.Sim, c config, took time.Duration) {
   redirects          %s
   CA certificate     %s/_sim/ca.pem
 
-`, s.TenantName(), took.Round(time.Millisecond), s.BrowserURL(), s.BrowserURL(), s.Authority(), s.GraphURL(), s.TenantID(),
+`, s.TenantName(), took.Round(time.Millisecond), s.BrowserURL(), s.BrowserURL(), s.BrowserURL(), s.Authority(), s.GraphURL(), s.TenantID(),
 		s.App().ClientID, strings.Join(s.App().RedirectURIs, " "), s.BrowserURL())
 	if c.caOut == "" {
 		fmt.Fprintf(out, "Get the CA certificate once:\n  curl -so ca.pem %s/_sim/ca.pem\n\n", s.BrowserURL())

@@ -4,14 +4,18 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"evict/internal/entrasim"
 )
 
 // output is written by one goroutine and read by another, which is told of each write.
@@ -102,9 +106,31 @@ func TestRunServesUntilStoppedAndSaysWhere(t *testing.T) {
 	}
 }
 
+func TestFlagsMakeTheService(t *testing.T) {
+	t.Parallel()
+	got, err := parse([]string{
+		"-people", "250000", "-unthrottled", "-other-writes", "30", "-replica", "0s", "-replica", "3s",
+		"-fault", "answer lost=0.02", "-fault", "status 503=0.1@revokeSignInSessions",
+	}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := entrasim.Options{
+		People: 250_000, Quota: entrasim.Quota{Disabled: true, OtherWrites: 30}, Replicas: []time.Duration{0, 3 * time.Second},
+		Faults: []entrasim.Fault{
+			{Kind: entrasim.AnswerLost, Rate: 0.02}, {Kind: entrasim.Status503, Rate: 0.1, Match: "revokeSignInSessions"},
+		},
+	}
+	if o := got.sim; o.People != want.People || o.Quota != want.Quota || !slices.Equal(o.Replicas, want.Replicas) || !slices.Equal(o.Faults, want.Faults) {
+		t.Errorf("options %+v", o)
+	}
+}
+
 func TestBadFlagsAreErrors(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-browser", ":1"}, {"-people", "-5"}, {"-nonsense"}, {"word"}} {
+	for _, args := range [][]string{
+		{"-browser", ":1"}, {"-people", "-5"}, {"-nonsense"}, {"word"}, {"-fault", "nonsense=1"}, {"-fault", "hang"}, {"-replica", "-1s"},
+	} {
 		out, errOut := newOutput(), newOutput()
 		if got := run(t.Context(), args, out, errOut); got != 1 || errOut.String() == "" {
 			t.Errorf("%v: exit code %d, said %q", args, got, errOut.String())

@@ -22,7 +22,6 @@ import (
 	"evict/internal/app"
 	"evict/internal/auth"
 	"evict/internal/config"
-	"evict/internal/store"
 )
 
 func main() {
@@ -95,7 +94,7 @@ func migrate(ctx context.Context, environ []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return fmt.Errorf("the configuration has problems:\n%w", err)
 	}
-	from, to, err := store.Migrate(ctx, app.StoreOptions(cfg, newLogger(stderr, cfg.LogLevel)))
+	from, to, err := app.Migrate(ctx, app.StoreOptions(cfg, newLogger(stderr, cfg.LogLevel)))
 	if err != nil {
 		return fmt.Errorf("migrating the database: %w", err)
 	}

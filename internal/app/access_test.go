@@ -11,8 +11,37 @@ import (
 	"evict/internal/operator"
 )
 
-// places are addresses that stand for each route's pattern, made from one real run, event, group and role.
-func places(d *demo, run string) map[string]string {
+// objects are things of one Lead's that others may ask for.
+type objects struct {
+	run   string // of one person
+	draft string // a scope without a title
+	scope string // one with a title
+	list  string // a plan that was never started
+	plan  string // one that was
+	many  string // its run
+}
+
+// objects has a Lead make one of each.
+func (b *browser) objects() objects {
+	b.t.Helper()
+	d := b.d
+	var o objects
+	o.run = b.settles(b.revoke(d.cast.Victim, because("an object")).path(), "confirmed").path()
+	o.draft = b.newScope(d.cast.Victim).path()
+	scope := b.newScope(d.cast.Synced, d.cast.Victim)
+	o.scope = scope.path()
+	o.list = b.preview(scope, url.Values{"title": {"An object"}}).path()
+	plan := b.preview(b.get(o.scope), nil)
+	o.plan = plan.path()
+	o.many = b.stands(b.start(plan, "an object of many").path(), "finished").path()
+	return o
+}
+
+const nowhere = "018f0000-0000-7000-8000-000000000000" // an id that nothing has
+
+// places are addresses that stand for each route's pattern, made from real objects. Those of POST routes that would set
+// something going, whatever the form says, lead to what only their maker may use, or to nothing.
+func places(d *demo, o objects) map[string]string {
 	group, ok := d.Sim.Group("Finance")
 	if !ok {
 		d.t.Fatal("the simulated tenant has no group Finance")
@@ -21,8 +50,17 @@ func places(d *demo, run string) map[string]string {
 		"signin": "/signin", "auth.start": "/auth/signin", "auth.callback": "/auth/callback", "auth.signout": "/auth/signout",
 		"norole": "/no-role", "home": "/", "me": "/me", "me.revoke": "/me/revoke", "search": "/search?q=lena",
 		"user": "/users/" + d.cast.Victim.ID, "user.revoke": "/users/" + d.cast.Victim.ID + "/revoke", "group": "/groups/" + group,
-		"role": "/roles/" + helpdeskRole, "runs": "/runs", "run": run, "run.resume": run + "/resume", "ledger": "/ledger",
+		"role": "/roles/" + helpdeskRole, "runs": "/runs", "run": o.run, "run.resume": o.run + "/resume", "ledger": "/ledger",
 		"ledger.event": "/ledger/1", "outside": "/outside", "outside.record": "/outside", "components": "/components",
+
+		"scopes": "/scopes", "scope.new": "/scopes", "scope": o.scope, "scope.add": o.scope + "/add", "scope.remove": o.scope + "/remove",
+		"scope.save": o.scope + "/save", "scope.copy": "/scopes/" + nowhere + "/copy", "scope.delete": o.scope + "/delete",
+		"scope.preview": o.scope + "/preview",
+		"plan":          o.plan, "plan.csv": o.plan + "/targets.csv", "plan.compare": o.plan + "/compare" + strings.TrimPrefix(o.plan, "/plans"),
+		"plan.without": o.plan + "/without", "plan.again": o.list + "/again", "plan.run": o.list + "/run",
+		"run.pause": o.many + "/pause", "run.cancel": o.many + "/cancel", "run.again": o.many + "/again",
+		"run.latecomers": "/runs/" + nowhere + "/latecomers", "run.report": o.many + "/report", "run.report.json": o.many + "/report.json",
+		"protected": "/settings/protected", "protected.add": "/settings/protected", "protected.remove": "/settings/protected/remove",
 	}
 }
 
@@ -31,6 +69,7 @@ const helpdeskRole = "729827e3-9c14-49f7-bb1b-9608f156bbb8" // template id of He
 // harmless is a form for each POST route that is refused by its handler, so that reaching the handler changes nothing.
 var harmless = map[string]url.Values{
 	"user.revoke": {"reason": {""}}, "me.revoke": {"reason": {""}}, "outside.record": {"who": {""}}, "run.resume": {},
+	"scope.new": {"kind": {"tenant"}}, "run.again": {}, "plan.without": {}, "protected.add": {"account": {""}}, "protected.remove": {"id": {"nobody"}},
 }
 
 // admitted is the answer of each route to somebody whom the table admits.
@@ -39,16 +78,21 @@ var admitted = map[string]int{
 	"user.revoke": 422, "group": 200, "role": 200, "runs": 200, "run": 200, "ledger": 200, "ledger.event": 200, "outside": 200,
 	"outside.record": 422, "components": 200,
 	"run.resume": 404, // of somebody else's run
+
+	"scopes": 200, "scope.new": 422, "scope": 200, "scope.copy": 404,
+	"scope.add": 403, "scope.remove": 403, "scope.save": 403, "scope.delete": 403, "scope.preview": 403, // somebody else's
+	"plan": 200, "plan.csv": 200, "plan.compare": 200, "plan.without": 422,
+	"plan.again": 404, "plan.run": 404, // of somebody else's plan, which was never started
+	"run.pause": 409, "run.cancel": 409, // it has ended
+	"run.again": 422, "run.latecomers": 404, "run.report": 200, "run.report.json": 200,
+	"protected": 200, "protected.add": 422, "protected.remove": 303,
 }
 
 func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 	t.Parallel()
 	c := &clock{}
 	d := small(t, c.use)
-	lead := d.browser()
-	lead.signIn(d.cast.Lead)
-	run := lead.revoke(d.cast.Victim, because("an object for the table")).path()
-	where := places(d, run)
+	where := places(d, d.signedIn(d.cast.Lead).objects())
 	r := d.reader()
 
 	people := map[string][]string{"nobody": nil, "responder and auditor": {"Evict.Responder", "Evict.Auditor"}}
@@ -75,11 +119,15 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 				if route.Name == "norole" && len(people[name]) > 0 {
 					want = http.StatusSeeOther // there is nothing to ask for
 				}
-				if route.Name == "run" && name == string(operator.Responder) {
+				if strings.HasPrefix(route.Pattern, "/runs/{id}") && route.Method == http.MethodGet && name == string(operator.Responder) {
 					want = http.StatusNotFound // somebody else's
 				}
 				if got.status != want {
 					t.Errorf("%s %s answered %d, want %d", route.Method, where[route.Name], got.status, want)
+				}
+				byTable := strings.Contains(got.text(), "needs one of the console roles")
+				if refuses := want == http.StatusForbidden && !route.Admits(operator.ParseRoles(people[name])) && route.Name != "norole"; byTable != refuses {
+					t.Errorf("%s %s is refused by role: %v, want %v", route.Method, where[route.Name], byTable, refuses)
 				}
 			}
 		})
@@ -118,6 +166,9 @@ func TestUnknownAddressesAreNotFound(t *testing.T) {
 		"/users/00000000-0000-4000-8000-000000000000", "/groups/x", "/roles/x", "/runs/none", "/ledger/0", "/ledger/-1",
 		"/ledger/99999999", "/ledger/abc", "/ledger/1/raw", "/static/", "/static/none.js", "/.git/config", "/static/../go.mod", "/debug/pprof/",
 		"/metrics", "/users/%2e%2e/x", "/users/" + d.cast.Victim.UPN,
+		"/scopes/none", "/scopes/" + nowhere, "/scopes/" + nowhere + "/", "/plans", "/plans/none", "/plans/" + nowhere,
+		"/plans/" + nowhere + "/targets.csv", "/plans/" + nowhere + "/compare/" + nowhere, "/plans/' or ''='", "/runs/" + nowhere + "/report",
+		"/runs/" + nowhere + "/report.json", "/settings", "/settings/protected/" + d.cast.Victim.ID,
 	} {
 		p := b.peek(path)
 		if p.status != http.StatusNotFound {
@@ -126,6 +177,9 @@ func TestUnknownAddressesAreNotFound(t *testing.T) {
 	}
 	for path, method := range map[string]string{
 		"/": "POST", "/ledger": "DELETE", "/auth/signout": "GET", "/me/revoke": "GET", "/runs": "PUT", "/ledger/1": "POST", "/signin": "POST",
+		"/scopes": "DELETE", "/scopes/" + nowhere: "POST", "/scopes/" + nowhere + "/add": "GET", "/scopes/" + nowhere + "/preview": "GET",
+		"/plans/" + nowhere: "POST", "/plans/" + nowhere + "/run": "GET", "/plans/" + nowhere + "/without": "PUT",
+		"/runs/" + nowhere + "/cancel": "GET", "/runs/" + nowhere + "/report": "POST", "/settings/protected/remove": "GET",
 	} {
 		p := b.send(method, path, nil, false)
 		if p.status != http.StatusMethodNotAllowed {
@@ -134,6 +188,44 @@ func TestUnknownAddressesAreNotFound(t *testing.T) {
 		if p.header.Get("Allow") == "" { // RFC 9110, section 15.5.6
 			t.Errorf("%s %s answered 405 without saying what is allowed", method, path)
 		}
+	}
+}
+
+func TestHEADIsAnsweredAsGETWithoutABody(t *testing.T) {
+	t.Parallel()
+	d := small(t)
+	b, stranger := d.browser(), d.browser()
+	b.signIn(d.cast.Helpdesk)
+	tests := []struct {
+		name, path string
+		from       *browser
+		want       int
+	}{
+		{"a page", "/", b, http.StatusOK},
+		{"a user card", "/users/" + d.cast.Victim.ID, b, http.StatusOK},
+		{"a public page", "/signin", stranger, http.StatusOK},
+		{"a page that needs another role", "/ledger", b, http.StatusForbidden},
+		{"a page that needs a session", "/", stranger, http.StatusSeeOther},
+		{"no page", "/none", b, http.StatusNotFound},
+		{"a form's address", "/me/revoke", b, http.StatusMethodNotAllowed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			from := tt.from.as(t)
+			get, head := from.peek(tt.path), from.send(http.MethodHead, tt.path, nil, false)
+			if get.status != tt.want || head.status != tt.want {
+				t.Errorf("GET answered %d, HEAD %d, want %d", get.status, head.status, tt.want)
+			}
+			if head.body != "" {
+				t.Errorf("HEAD has a body of %d bytes", len(head.body))
+			}
+			for _, name := range []string{"Content-Type", "Cache-Control"} {
+				if head.header.Get(name) != get.header.Get(name) {
+					t.Errorf("%s of HEAD = %q, of GET = %q", name, head.header.Get(name), get.header.Get(name))
+				}
+			}
+		})
 	}
 }
 
@@ -160,22 +252,45 @@ func TestWhatAPersonMayNotDoIsNotShown(t *testing.T) {
 	t.Parallel()
 	c := &clock{}
 	d := small(t, c.use)
-	desk := d.browser()
-	desk.signIn(d.cast.Helpdesk)
-	run := desk.revoke(d.cast.Victim, because("something to look at")).path()
+	owner := d.signedIn(d.cast.Lead)
+	o := owner.objects()
+	where := places(d, o)
+	less := owner.press(owner.get(o.list), "Take out", url.Values{"out": {d.cast.Synced.ID}})
+	child := owner.stands(owner.start(owner.ready(less), "of a list that somebody was taken out of").path(), "finished")
+	where["child run"], where["child plan"], where["child report"] = child.path(), less.path(), child.path()+"/report"
+	where["left"], where["confirmed"], where["unstarted"] = o.plan+"?left=all", o.many+"?show=confirmed", o.list
 	for _, role := range operator.AllRoles() {
 		b := d.browser()
 		b.signIn(d.operator("Shown", string(role)))
 		c.forward(time.Minute)
-		for _, route := range operator.Routes() {
-			if route.Method != http.MethodGet || route.Access != operator.ByRole || !route.Admits(operator.Roles{role}) {
+		b.looksAround(t, role, where)
+	}
+	owner.looksAround(t, operator.Lead, where)
+}
+
+// looksAround opens every page that a role may open, and follows what it offers.
+func (b *browser) looksAround(t *testing.T, role operator.Role, where map[string]string) {
+	t.Helper()
+	followed := map[string]bool{}
+	for name, address := range where {
+		route, ok := routeOf(t, http.MethodGet, address)
+		if !ok || route.Access != operator.ByRole || !route.Admits(operator.Roles{role}) {
+			continue
+		}
+		p := b.get(address)
+		if p.status != http.StatusOK {
+			continue // somebody else's run, to a Responder
+		}
+		noDeadEnds(t, string(role), p)
+		for _, l := range p.links() {
+			own := strings.HasPrefix(l, "/plans/") || strings.HasPrefix(l, "/runs/") || strings.HasPrefix(l, "/scopes/") || strings.HasPrefix(l, "/settings/")
+			if !own || followed[l] || p.doc.Find(`form[method="post"][action="`+l+`"]`).Length() > 0 {
 				continue
 			}
-			p := b.get(places(d, run)[route.Name])
-			if p.status != http.StatusOK {
-				continue // somebody else's run, to a Responder
+			followed[l] = true
+			if to := b.get(l); to.status != http.StatusOK {
+				t.Errorf("%s: %s (%s) leads to %s, which answers %d", role, p.url.Path, name, l, to.status)
 			}
-			noDeadEnds(t, string(role), p)
 		}
 	}
 }

@@ -1,10 +1,11 @@
 // Package app is the only place where the parts are wired. The program and the browser tests both start it.
 //
 // Invariants: nothing is served before the database is bound to this cloud and tenant; shutting down stops accepting,
-// drains, gives the runs back, waits for calls in flight, and closes the database last.
+// drains, gives the runs back, waits for calls in flight, stops the queue, and closes the database last.
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -14,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -27,6 +29,7 @@ import (
 	"evict/internal/directory"
 	"evict/internal/graph"
 	"evict/internal/operator"
+	"evict/internal/queue"
 	"evict/internal/revoke"
 	"evict/internal/store"
 	"evict/internal/web"
@@ -44,16 +47,18 @@ type Options struct {
 
 // App is the whole console as one value.
 type App struct {
-	cfg    config.Config
-	log    *slog.Logger
-	now    func() time.Time
-	db     *store.DB
-	auth   *auth.Service
-	graph  *graph.Client
-	revoke *revoke.Service
-	server *http.Server
-	tenant atomic.Pointer[string] // display name, once somebody's token could read it
-	cancel context.CancelFunc     // gives up on the workers
+	cfg       config.Config
+	log       *slog.Logger
+	now       func() time.Time
+	db        *store.DB
+	auth      *auth.Service
+	graph     *graph.Client
+	directory *directory.Service
+	revoke    *revoke.Service
+	queue     *queue.Queue
+	server    *http.Server
+	tenant    atomic.Pointer[string] // display name, once somebody's token could read it
+	cancel    context.CancelFunc     // gives up on the workers
 }
 
 // New opens the database, migrates it when it is SQLite, binds it to cloud and tenant, and wires the parts.
@@ -63,12 +68,14 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 		o.Now = time.Now
 	}
 	a = &App{cfg: cfg, log: o.Logger, now: o.Now}
-	if a.db, err = openStore(ctx, cfg, o); err != nil {
+	db, err := openStore(ctx, cfg, o)
+	if err != nil {
 		return nil, err
 	}
+	a.db = db
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.db.Close())
+			err = errors.Join(err, db.Close())
 		}
 	}()
 	cloud, err := cloudOf(cfg, o.Cloud)
@@ -78,10 +85,24 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	if err := a.bind(ctx, cloud.Name); err != nil {
 		return nil, err
 	}
+	if err := a.db.Revoke().SizeQuota(ctx, cmp.Or(cfg.GraphWrites, revoke.QuotaBurst)); err != nil {
+		return nil, fmt.Errorf("sizing the bucket: %w", err)
+	}
 	if err := a.wire(cloud, o); err != nil {
 		return nil, err
 	}
+	if err := a.openQueue(ctx); err != nil {
+		return nil, err
+	}
 	return a, nil
+}
+
+// openQueue makes the queue beside the database: in it on PostgreSQL, in a file of its own beside SQLite's.
+func (a *App) openQueue(ctx context.Context) (err error) {
+	a.queue, err = queue.Open(ctx, queue.Options{
+		Engine: a.revoke, Pool: a.db.Pool(), File: filepath.Join(a.cfg.DataDir, "queue.db"), Logger: a.log,
+	})
+	return err
 }
 
 func openStore(ctx context.Context, cfg config.Config, o Options) (*store.DB, error) {
@@ -102,6 +123,19 @@ func openStore(ctx context.Context, cfg config.Config, o Options) (*store.DB, er
 // StoreOptions says which database the configuration means.
 func StoreOptions(cfg config.Config, log *slog.Logger) store.Options {
 	return store.Options{DatabaseURL: cfg.DatabaseURL.Reveal(), DataDir: cfg.DataDir, Logger: log}
+}
+
+// Migrate brings the database, and on PostgreSQL the queue in it, to this program's schema. from and to are versions
+// of the database's.
+func Migrate(ctx context.Context, o store.Options) (from, to int64, err error) {
+	if from, to, err = store.Migrate(ctx, o); err != nil || o.DatabaseURL == "" {
+		return from, to, err
+	}
+	db, err := store.Open(ctx, o)
+	if err != nil {
+		return from, to, err
+	}
+	return from, to, errors.Join(queue.Migrate(ctx, db.Pool(), o.Logger), db.Close())
 }
 
 // bind makes the first event of a new database, and refuses a database of another cloud or tenant.
@@ -137,10 +171,12 @@ func (a *App) wire(cloud auth.Cloud, o Options) error {
 	if err != nil {
 		return fmt.Errorf("preparing Microsoft Graph: %w", err)
 	}
+	a.directory = directory.NewService(directory.Options{Graph: a.graph, Now: a.now})
 	work, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
 	a.revoke = revoke.NewService(work, revoke.Options{
-		Store: a.db.Revoke(), Users: a.graph, Graph: a.graph, Tokens: a.auth, Cloud: cloud.Name,
+		Store: a.db.Revoke(), Users: a.graph, Expand: a.directory, Graph: a.graph, Tokens: a.auth, Cloud: cloud.Name,
+		Ring:   func(ctx context.Context, s revoke.Slice) error { return a.queue.Ring(ctx, s) },
 		Tenant: strings.ToLower(a.cfg.TenantID), Owner: owner(), Now: a.now, NewID: newID, Sleep: sleep, Logger: a.log,
 	})
 	return a.serveWeb(cloud, o)
@@ -152,8 +188,9 @@ func (a *App) serveWeb(cloud auth.Cloud, o Options) error {
 		proxies = append(proxies, p.String())
 	}
 	handler, err := web.New(web.Options{
-		Auth: a.auth, Directory: directory.NewService(directory.Options{Graph: a.graph, Now: a.now}), Users: a.graph, Revoke: a.revoke,
-		Runs: a.db.Revoke(), Ledger: a.db.Ledger(), Ready: a.db.Ping,
+		Auth: a.auth, Directory: a.directory, Users: a.graph, Revoke: a.revoke,
+		Runs: a.db.Revoke(), Previews: a.db.Revoke(), Quota: a.db.Revoke().Quota, Scopes: a.db.Revoke(), Sources: a.directory,
+		Ledger: a.db.Ledger(), Ready: a.db.Ping,
 		Cloud: cloud.Name, Tenant: strings.ToLower(a.cfg.TenantID), TenantName: a.tenantName, AppName: "Evict", GraphBase: cloud.GraphBase,
 		Rehearsal: cloud.Simulated(), Accounts: o.Accounts, Secure: strings.HasPrefix(a.cfg.BaseURL, "https:"),
 		TrustedProxies: proxies, SignedIn: a.learnTenant, Now: a.now, NewID: newID, Logger: a.log,
@@ -180,6 +217,11 @@ func (a *App) Serve(ctx context.Context, l net.Listener) error {
 	sweeping, stopSweep := context.WithCancel(ctx)
 	defer stopSweep()
 	go func() { defer close(swept); a.sweep(sweeping) }()
+	if err := a.queue.Start(ctx); err != nil {
+		stopSweep()
+		<-swept
+		return errors.Join(err, l.Close(), a.Close())
+	}
 	select {
 	case err := <-served:
 		stopSweep()
@@ -207,25 +249,22 @@ func (a *App) Close() error {
 	a.revoke.Drain()
 	giveUp.Stop()
 	a.cancel()
-	return a.db.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), drainFor)
+	defer cancel()
+	return errors.Join(a.queue.Stop(ctx), a.db.Close())
 }
 
-// sweep takes up due runs each second and clears what has expired each minute.
+// sweep clears what has expired, each minute.
 func (a *App) sweep(ctx context.Context) {
-	second, minute := time.NewTicker(time.Second), time.NewTicker(time.Minute)
-	defer second.Stop()
+	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
 	for {
-		var err error
 		select {
 		case <-ctx.Done():
 			return
-		case <-second.C:
-			err = a.revoke.Sweep(ctx)
 		case <-minute.C:
-			err = errors.Join(a.auth.Sweep(ctx), a.revoke.CancelStale(ctx))
 		}
-		if err != nil && ctx.Err() == nil {
+		if err := errors.Join(a.auth.Sweep(ctx), a.revoke.Tidy(ctx)); err != nil && ctx.Err() == nil {
 			a.log.Error("sweeping", "error", err)
 		}
 	}

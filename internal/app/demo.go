@@ -192,11 +192,12 @@ func (d *RunningDemo) announce(w io.Writer) {
     1. Open the victim's app and sign in as %s: a session that lives by refreshing its tokens.
     2. Open the console and sign in as %s (helpdesk).
     3. Find %s, give a reason, press "Revoke sessions", and watch the victim's app die.
-    4. Sign in as %s (auditor) and read the ledger.
+    4. Sign in as %s (security lead), open "Bulk", and cut a group, all admins or the whole tenant.
+    5. Sign in as %s (auditor) and read the ledger.
 
   Ctrl-C stops it. %s
 
-`, d.BaseURL, d.Sim.BrowserURL(), d.Sim.BrowserURL(), c.Victim.UPN, c.Helpdesk.UPN, c.Victim.Name, c.Auditor.UPN, d.keeps())
+`, d.BaseURL, d.Sim.BrowserURL(), d.Sim.BrowserURL(), c.Victim.UPN, c.Helpdesk.UPN, c.Victim.Name, c.Lead.UPN, c.Auditor.UPN, d.keeps())
 }
 
 func (d *RunningDemo) keeps() string {

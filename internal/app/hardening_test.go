@@ -26,13 +26,29 @@ func TestFormsOfOtherSitesChangeNothing(t *testing.T) {
 	d := small(t)
 	b := d.browser()
 	b.signIn(d.cast.Lead)
-	run := b.revoke(d.cast.Federated, because("an object")).path()
-	where := places(d, run)
+	o := b.objects()
+	where := places(d, o)
+	for route, path := range map[string]string{
+		"scope.copy": o.scope + "/copy", "plan.without": o.list + "/without", "run.latecomers": o.many + "/latecomers",
+	} {
+		where[route] = path // the browser's person may
+	}
+	list := b.get(o.list)
+	started := confirmation(list, "forged")
+	started.Set("list_digest", list.doc.Find(`input[name="list_digest"]`).AttrOr("value", ""))
+	version := url.Values{"version": {b.get(o.scope).doc.Find(`input[name="version"]`).AttrOr("value", "")}}
+	posts := d.Sim.Totals().Posts
 	r := d.reader()
 	before := r.length()
 	forms := map[string]url.Values{
 		"user.revoke": because("forged"), "me.revoke": because("forged"), "run.resume": {}, "auth.signout": {},
-		"outside.record": {"who": {d.cast.Victim.ID}, "when": {"2026-01-02T03:04"}, "how": {"Graph"}, "reason": {"forged"}},
+		"scope.new": {}, "scope.add": {"kind": {"tenant"}, "side": {"include"}}, "scope.remove": {"at": {"include.0"}, "version": version["version"]},
+		"scope.save": {"settings": {"yes"}, "title": {"forged"}, "version": version["version"]}, "scope.copy": {}, "scope.delete": {},
+		"scope.preview": version, "plan.without": {"out": {d.cast.Victim.ID}}, "plan.again": {}, "plan.run": started,
+		"run.pause": {}, "run.cancel": {}, "run.again": {"outcome": {"confirmed"}}, "run.latecomers": {},
+		"protected.add":    {"account": {d.cast.Victim.ID}, "kind": {"other"}, "note": {"forged"}},
+		"protected.remove": {"id": {d.cast.Victim.ID}},
+		"outside.record":   {"who": {d.cast.Victim.ID}, "when": {"2026-01-02T03:04"}, "how": {"Graph"}, "reason": {"forged"}},
 	}
 	header := func(pairs ...string) func(*http.Request) {
 		return func(r *http.Request) {
@@ -67,8 +83,12 @@ func TestFormsOfOtherSitesChangeNothing(t *testing.T) {
 	if after := r.length(); after != before {
 		t.Errorf("the ledger grew from %d to %d events", before, after)
 	}
-	if n := d.posts(d.cast.Victim) + d.posts(d.cast.Lead); n != 0 {
-		t.Errorf("the simulator saw %d forged revocations", n)
+	if n := d.Sim.Totals().Posts; n != posts {
+		t.Errorf("the simulator saw %d forged revocations", n-posts)
+	}
+	b.get(o.scope).says("An object").silent("forged")
+	if n := b.get("/scopes").doc.Find(`a[href^="/scopes/"]`).Length(); n != 2 {
+		t.Errorf("%d scopes, want the two that there were", n)
 	}
 	b.get("/me").has(http.StatusOK) // and the session stands
 }
@@ -79,11 +99,19 @@ func TestReadingChangesNothing(t *testing.T) {
 	d := small(t, c.use)
 	b := d.browser()
 	b.signIn(d.cast.Admin)
-	run := b.revoke(d.cast.Victim, because("an object")).path()
+	o := b.objects()
+	where := places(d, o)
+	where["a list"], where["run.latecomers"], where["scope.copy"] = o.list, o.many+"/latecomers", o.scope+"/copy"
+	list := b.get(o.list)
+	form := confirmation(list, "x")
+	form.Set("list_digest", list.doc.Find(`input[name="list_digest"]`).AttrOr("value", ""))
 	r := d.reader()
-	before, posts := r.length(), d.Sim.Revocations(d.cast.Victim.ID)
-	for name, address := range places(d, run) {
-		for _, extra := range []string{"", "?reason=x&ticket=y&external_ok=yes&who=" + d.cast.Victim.ID + "&how=Graph&when=2026-01-02T03:04"} {
+	before, posts := r.length(), d.Sim.Totals().Posts
+	for name, address := range where {
+		for _, extra := range []string{
+			"", "?reason=x&ticket=y&external_ok=yes&who=" + d.cast.Victim.ID + "&how=Graph&when=2026-01-02T03:04",
+			"?kind=tenant&side=include&account=" + d.cast.Victim.ID + "&id=" + d.cast.Victim.ID + "&out=" + d.cast.Victim.ID + "&" + form.Encode(),
+		} {
 			if name == "search" && extra != "" {
 				continue
 			}
@@ -95,7 +123,7 @@ func TestReadingChangesNothing(t *testing.T) {
 	if after := r.length(); after != before {
 		t.Errorf("the ledger grew from %d to %d events by reading", before, after)
 	}
-	if n := d.Sim.Revocations(d.cast.Victim.ID); n != posts {
+	if n := d.Sim.Totals().Posts; n != posts {
 		t.Errorf("reading revoked: %d, want %d", n, posts)
 	}
 	b.get("/me").has(http.StatusOK)

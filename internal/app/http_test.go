@@ -1,9 +1,11 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -228,26 +230,97 @@ func (b *browser) submit(at *page, action string, values url.Values) *page {
 	if form.Length() != 1 {
 		b.t.Fatalf("%d forms lead to %s on %s:\n%s", form.Length(), action, at.url, at.text())
 	}
-	all := url.Values{}
-	form.Find("input[name], textarea[name], select[name]").Each(func(_ int, s *goquery.Selection) {
-		name := s.AttrOr("name", "")
-		switch kind := s.AttrOr("type", ""); {
-		case kind == "checkbox":
-			if _, on := s.Attr("checked"); on {
-				all.Set(name, s.AttrOr("value", "on"))
+	return b.post(action, at.filled(form, values))
+}
+
+// press sends the form of the first button with these words, as a browser would.
+func (b *browser) press(at *page, words string, values url.Values) *page {
+	b.t.Helper()
+	button := at.button(words)
+	form := button.Closest("form")
+	all := at.filled(form, values)
+	if name := button.AttrOr("name", ""); name != "" {
+		all.Set(name, button.AttrOr("value", ""))
+	}
+	to, err := at.url.Parse(button.AttrOr("formaction", form.AttrOr("action", "")))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	switch {
+	case form.AttrOr("method", "get") != "post":
+		to.RawQuery = all.Encode()
+		return b.get(to.String())
+	case form.AttrOr("enctype", "") == "multipart/form-data":
+		return b.upload(to.String(), all)
+	default:
+		return b.post(to.String(), all)
+	}
+}
+
+// upload sends a form as its parts. The field "file" goes as a file, empty when nobody chose one.
+func (b *browser) upload(address string, form url.Values) *page {
+	b.t.Helper()
+	var body bytes.Buffer
+	parts := multipart.NewWriter(&body)
+	file, err := parts.CreateFormFile("file", "list.csv")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	_, _ = io.WriteString(file, form.Get("file"))
+	for name, values := range form {
+		for _, v := range values {
+			if name != "file" {
+				_ = parts.WriteField(name, v)
 			}
-		case goquery.NodeName(s) == "textarea":
-			all.Set(name, s.Text())
-		case goquery.NodeName(s) == "select":
-			all.Set(name, s.Find("option[selected], option").First().AttrOr("value", ""))
-		default:
-			all.Set(name, s.AttrOr("value", ""))
 		}
+	}
+	_ = parts.Close()
+	return b.send(http.MethodPost, address, nil, true, func(r *http.Request) {
+		r.Header.Set("Content-Type", parts.FormDataContentType())
+		r.Body, r.ContentLength = io.NopCloser(&body), int64(body.Len())
+	})
+}
+
+// button is the first button with these words.
+func (p *page) button(words string) *goquery.Selection {
+	p.t.Helper()
+	found := p.doc.Find("button").FilterFunction(func(_ int, s *goquery.Selection) bool {
+		return strings.HasPrefix(strings.Join(strings.Fields(s.Text()), " "), words)
+	})
+	if found.Length() == 0 {
+		p.t.Fatalf("no button %q on %s (%d):\n%s", words, p.url, p.status, p.text())
+	}
+	return found.First()
+}
+
+// filled is what a form of the page sends: its values, with those given in place of the page's.
+func (p *page) filled(form *goquery.Selection, values url.Values) url.Values {
+	all := url.Values{}
+	fields := form.Find("input[name], textarea[name], select[name]")
+	if id := form.AttrOr("id", ""); id != "" {
+		fields = fields.AddSelection(p.doc.Find(`[form="` + id + `"]`))
+	}
+	fields.Each(func(_ int, s *goquery.Selection) {
+		name, value := s.AttrOr("name", ""), s.AttrOr("value", "")
+		_, checked := s.Attr("checked")
+		switch kind := s.AttrOr("type", ""); {
+		case kind == "file", (kind == "checkbox" || kind == "radio") && !checked:
+			return
+		case goquery.NodeName(s) == "textarea":
+			value = s.Text()
+		case goquery.NodeName(s) == "select":
+			options := s.Find("option")
+			if chosen := options.Filter("[selected]"); chosen.Length() > 0 {
+				options = chosen
+			}
+			value = options.First().AttrOr("value", "")
+		}
+		all.Add(name, value)
 	})
 	for k, v := range values {
 		all[k] = v
 	}
-	return b.post(action, all)
+	return all
 }
 
 // revoke opens somebody's card and sends the form.

@@ -24,9 +24,11 @@ const (
 	SignInFailed Kind = "session.sign_in_failed" // after state was verified; never for a stranger's request
 	SignInDenied Kind = "session.denied"         // signed in at Microsoft, but without a console role
 
-	PlanCreated Kind = "plan.created"
+	PlanPreviewed Kind = "plan.previewed" // a scope was expanded to a frozen list of targets
+	PlanCreated   Kind = "plan.created"
 
 	RunStarted   Kind = "run.started"
+	RunStopping  Kind = "run.stopping" // somebody asked to pause or cancel it; Detail says which
 	RunPaused    Kind = "run.paused"
 	RunResumed   Kind = "run.resumed"
 	RunCancelled Kind = "run.cancelled"
@@ -41,16 +43,18 @@ const (
 	TargetFailed      Kind = "target.failed"
 	TargetSkipped     Kind = "target.skipped"
 
+	SettingsChanged Kind = "settings.changed" // Detail says what
+
 	OutsideAction Kind = "outside.action" // a revocation done without Evict, recorded by hand
 )
 
 // Kinds lists every kind, in the order in which a filter offers them.
 func Kinds() []Kind {
 	return []Kind{
-		LedgerOpened, SignedIn, SignedOut, SignInFailed, SignInDenied, PlanCreated,
-		RunStarted, RunPaused, RunResumed, RunCancelled, RunFinished,
+		LedgerOpened, SignedIn, SignedOut, SignInFailed, SignInDenied, PlanPreviewed, PlanCreated,
+		RunStarted, RunStopping, RunPaused, RunResumed, RunCancelled, RunFinished,
 		TargetAttempted, TargetAccepted, TargetConfirmed, TargetUnconfirmed, TargetNotCovered, TargetRefused,
-		TargetFailed, TargetSkipped, OutsideAction,
+		TargetFailed, TargetSkipped, SettingsChanged, OutsideAction,
 	}
 }
 

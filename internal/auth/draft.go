@@ -15,6 +15,8 @@ type Draft struct {
 	Reason          string `json:"reason,omitempty"`
 	Ticket          string `json:"ticket,omitempty"`
 	IncludeExternal bool   `json:"include_external,omitempty"`
+	Account         string `json:"account,omitempty"` // to protect; Reason is then the note
+	Kind            string `json:"kind,omitempty"`    // of protected account
 }
 
 type draft struct {
@@ -34,7 +36,7 @@ func (s *Session) SetDraft(ctx context.Context, key string, d Draft) error {
 	if key == "" || len(key) > maxDraftKey {
 		return fault.New(fault.Invalid, "The draft cannot be kept.")
 	}
-	d.Reason, d.Ticket = cut(d.Reason), cut(d.Ticket)
+	d.Reason, d.Ticket, d.Account, d.Kind = cut(d.Reason), cut(d.Ticket), cut(d.Account), cut(d.Kind)
 	return s.drafts(ctx, func(all map[string]draft) bool {
 		all[key] = draft{Draft: d, At: s.svc.now()}
 		for len(all) > maxDrafts {

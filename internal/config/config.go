@@ -64,6 +64,8 @@ type Config struct {
 	DataDir     string `env:"EVICT_DATA_DIR" envDefault:"data" doc:"Folder of the SQLite database, when EVICT_DATABASE_URL is not set."`
 	DatabaseURL Secret `env:"EVICT_DATABASE_URL" doc:"PostgreSQL address; then several replicas may run."`
 
+	GraphWrites int `env:"EVICT_GRAPH_WRITES" envDefault:"3000" doc:"How many writes in 150 s Microsoft Graph allows this app in this tenant. Change it when Microsoft does."`
+
 	LogLevel slog.Level `env:"EVICT_LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error."`
 
 	SimulatorURL string `env:"EVICT_SIMULATOR_URL" doc:"For EVICT_CLOUD=simulator: the simulator's https address on this machine."`
@@ -153,6 +155,9 @@ func (c Config) problems() (problems []error) {
 	}
 	if c.SealKeys == "" {
 		add("EVICT_SEAL_KEYS or EVICT_SEAL_KEYS_FILE is not set: make a key with 'evict keygen' and keep it outside the database")
+	}
+	if c.GraphWrites < 500 {
+		add("EVICT_GRAPH_WRITES=%d is too few to work with: it is the number of writes in 150 s, 3000 by default", c.GraphWrites)
 	}
 	if err := checkBaseURL(c.BaseURL); err != nil {
 		problems = append(problems, err)

@@ -11,16 +11,23 @@ import (
 // CallError is a Graph call that did not end in a 2xx answer.
 type CallError struct {
 	Status          int    // HTTP status; 0 when no answer came
-	Code, Message   string // Graph's error code and words; empty when the body had none
+	Code, Message   string // Graph's error code and words, or a Code of ours; empty when the body had none
 	Claims          string // decoded JSON of a claims challenge; empty when there was none
 	RequestID       string // Graph's request-id; empty when no answer came
 	ClientRequestID string // ours
 	Date            time.Time
 	RetryAfter      time.Duration // 0 when Graph named none
 	ThrottleScope   string        // x-ms-throttle-scope: whose limit was reached
+	Load            float64       // x-ms-throttle-limit-percentage: 1.0 is the limit; 0 when Graph named none
 	Sent            bool          // the request may have reached Graph: the answer was lost, not the question
 	Err             error         // the transport's error when no answer came
 }
+
+// Codes of a CallError that are ours, not Graph's.
+const (
+	CodeForeign    = "ForeignAddress"   // an address outside of the configured Graph, such as a page link: not called
+	CodeUnexpected = "UnexpectedAnswer" // the answer is not what was asked for
+)
 
 // Error describes the failed call; it holds no token, address query or body.
 func (e *CallError) Error() string {
@@ -39,6 +46,13 @@ type Answer struct {
 	RequestID       string
 	ClientRequestID string
 	Date            time.Time // Graph's clock, whole seconds
+	Load            float64   // x-ms-throttle-limit-percentage: how near the limit is, from 0.8 on; 0 when Graph named none
+}
+
+// Sessions is what a read-back by object id says of an account.
+type Sessions struct {
+	From      time.Time // sessions are valid from then on (signInSessionsValidFromDateTime, whole seconds); zero: Graph gave none
+	Elsewhere Tri       // the account signs in elsewhere by now, whatever a list said before (User.SignsInElsewhere)
 }
 
 // Graph is what this package needs of Microsoft Graph. Every method acts with the operator's own token, and returns
@@ -47,6 +61,7 @@ type Graph interface {
 	People
 	Groups
 	Roles
+	Lists
 }
 
 // People reads users and what belongs to one.
@@ -61,6 +76,8 @@ type People interface {
 	LastSignIn(ctx context.Context, t operator.TokenSource, userID string) (SignIn, error)
 	// Federated says whether a domain's sign-ins go to another identity provider; it needs Domain.Read.All.
 	Federated(ctx context.Context, t operator.TokenSource, domain string) (Tri, error)
+	// Domains lists the tenant's domains; it needs Domain.Read.All.
+	Domains(ctx context.Context, t operator.TokenSource) ([]Domain, error)
 }
 
 // Groups reads groups.
@@ -85,6 +102,9 @@ type Roles interface {
 	Holders(ctx context.Context, t operator.TokenSource, roleID string, how How) ([]Holder, error)
 	// Unit reads an administrative unit; it needs AdministrativeUnit.Read.All.
 	Unit(ctx context.Context, t operator.TokenSource, id string) (Unit, error)
+	// FindUnits returns up to limit administrative units whose name matches text, or the first when text is empty; it
+	// needs AdministrativeUnit.Read.All.
+	FindUnits(ctx context.Context, t operator.TokenSource, text string, limit int) ([]Unit, error)
 }
 
 // Unread is something that could not be read, why, and what would make it readable.
@@ -130,6 +150,13 @@ type Group struct {
 type Unit struct {
 	ID, Name   string
 	Restricted Tri // restricted management: only roles scoped to the unit may change its members
+	Hidden     Tri // its members are shown to few (visibility HiddenMembership)
+}
+
+// Domain is a domain of the tenant.
+type Domain struct {
+	Name      string // lower case
+	Federated Tri    // sign-ins go to another identity provider
 }
 
 // Role is a directory role definition.
@@ -159,12 +186,15 @@ type Holding struct {
 	Since           time.Time // Since and Until bound a timed holding; zero when it has no such bound
 }
 
-// Holder is one principal of a role.
+// Holder is one principal of a role, or one who may join a group through PIM for Groups.
 type Holder struct {
 	ID, Name, UPN string
 	Kind          string // "user", "group", "servicePrincipal"; "" when Graph does not say
 	How           How
 	Scope         string
+	RoleID        string    // template id of the role; "" for a group's
+	Owner         bool      // of a group: may become its owner, not a member
+	Since, Until  time.Time // bounds of an eligibility; zero when it has no such bound
 }
 
 // Standing is what decides authority: a person's roles, the groups that protect them, and their units.

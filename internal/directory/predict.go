@@ -168,7 +168,7 @@ func (c predicting) byHolding(h Holding) Prediction {
 
 func (c predicting) byTenantRole(r Role) Prediction {
 	switch _, known := BuiltIn(r.TemplateID); {
-	case c.target.Agent == Yes && r.TemplateID != roleGlobalAdmin:
+	case c.target.Agent == Yes:
 		return c.byAgentRole(r)
 	case !known && len(c.keys) == 0:
 		return Prediction{Verdict: MayBeRefused, Because: "Your " + customName(r) + " may hold the right to revoke sessions; this console cannot tell."}
@@ -181,15 +181,17 @@ func (c predicting) byTenantRole(r Role) Prediction {
 	return c.unlessUnread(r.TemplateID, "Your "+roleName(r)+" covers "+c.name()+", who "+c.holds()+".")
 }
 
-// byAgentRole judges an agent user: revoking one is an action of its own (agentUsers/invalidateAllRefreshTokens).
+// byAgentRole judges an agent user: revoking one is an action of its own (agentUsers/invalidateAllRefreshTokens), and
+// takes a permission of its own, whatever the role (Microsoft Graph, user: revokeSignInSessions).
 func (c predicting) byAgentRole(r Role) Prediction {
 	if r.TemplateID != roleAgentIDAdmin && r.TemplateID != roleAIAdmin && !c.covers(r.TemplateID) {
 		return Prediction{}
 	}
 	return Prediction{
 		Verdict: MayBeRefused,
-		Because: c.name() + " is an agent user; its sessions are a right of their own, and which roles suffice is not fully documented.",
-		Fix:     "If it is refused, ask an Agent ID Administrator or a Global Administrator.",
+		Because: c.name() + " is an agent user: the app also needs the permission AgentIdUser.ReadWrite.All, and which roles " +
+			"suffice is not fully documented.",
+		Fix: "If it is refused, see that the app has AgentIdUser.ReadWrite.All, or disable the agent in the Entra admin center.",
 	}
 }
 
@@ -247,6 +249,7 @@ func (c predicting) unlessUnread(templateID, because string) Prediction {
 		return Prediction{
 			Verdict: MayBeRefused,
 			Because: "Whether " + c.name() + " is in a restricted-management unit could not be read; if so, roles for the whole tenant are refused.",
+			Fix:     "If it is refused, ask someone with a role in that unit, such as User Administrator scoped to it.",
 		}
 	}
 	if slices.Contains(table.Default, templateID) {
@@ -310,11 +313,16 @@ var ladder = []string{
 	roleHelpdeskAdmin, roleAuthAdmin, roleUserAdmin, roleSecurityOperator, roleSOCResponder, rolePrivAuthAdmin, roleGlobalAdmin,
 }
 
-// wayOut names a role that the operator could activate, or the least roles of somebody else that would do.
+// wayOut names a role that the operator could activate, or the least roles of somebody else that would do. A role that
+// they hold for the tenant already did not suffice, and is no way out, though an activated role stays eligible too.
 func (c predicting) wayOut() string {
 	var able []string
+	unsure := weighing(c.held.Unread) != nil // the target may hold more: only roles for everybody surely suffice
 	for _, id := range ladder {
-		if c.covers(id) && (len(c.keys) > 0 || !slices.Contains([]string{roleSecurityOperator, roleSOCResponder}, id)) {
+		if unsure && !slices.Contains(table.Default, id) {
+			continue
+		}
+		if !c.anyTenantRole([]string{id}) && c.covers(id) && (len(c.keys) > 0 || !slices.Contains([]string{roleSecurityOperator, roleSOCResponder}, id)) {
 			able = append(able, id)
 		}
 	}
@@ -322,6 +330,9 @@ func (c predicting) wayOut() string {
 		if h.How == Eligible && h.Scope == "/" && slices.Contains(able, h.Role.TemplateID) {
 			return "Activate your eligible role " + roleName(h.Role) + " in Privileged Identity Management, then try again."
 		}
+	}
+	if len(able) == 0 {
+		return "Look for the reason in the Entra admin center: no other role is known to do more."
 	}
 	var names []string
 	for _, id := range able[:min(2, len(able))] {

@@ -195,7 +195,9 @@ func TestPredictRules(t *testing.T) {
 		{name: "agent user", op: holds(userAdmin), target: agent, want: directory.MayBeRefused, says: "agent user"},
 		{name: "agent user, by an Agent ID Administrator", op: holds(agentID), target: agent, want: directory.MayBeRefused},
 		{name: "agent user, by a reader", op: holds(readers), target: agent, want: directory.Refused},
-		{name: "agent user, by a Global Administrator", op: holds(global), target: agent, want: directory.Allowed},
+		{name: "agent user, by a Global Administrator", op: holds(global), target: agent, want: directory.MayBeRefused, says: "AgentIdUser.ReadWrite.All"},
+		{name: "a role that is active is not to be activated", op: plus(holds(privAuth), eligible(holds(privAuth))), target: unsure, want: directory.MayBeRefused, says: "role in that unit"},
+		{name: "a role that did not suffice is nobody's way out", op: plus(holds(userAdmin), eligible(holds(userAdmin))), target: ann, held: directory.Standing{Unread: []directory.Unread{{What: "active directory roles", Why: "no licence", Weighs: true}}}, want: directory.MayBeRefused, says: "Ask a Privileged Authentication Administrator"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -23,13 +24,15 @@ const (
 // Options are the parts of a Service.
 type Options struct {
 	Graph Graph
-	Now   func() time.Time // nil means time.Now
+	Now   func() time.Time                                 // nil means time.Now
+	Wait  func(ctx context.Context, d time.Duration) error // returns early with the context's error; nil means a timer
 }
 
 // Service answers what the console asks about people, groups and roles, as the operator whose tokens it is given.
 type Service struct {
 	graph Graph
 	now   func() time.Time
+	wait  func(ctx context.Context, d time.Duration) error
 }
 
 // NewService returns a Service.
@@ -37,7 +40,10 @@ func NewService(o Options) *Service {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Service{graph: o.Graph, now: o.Now}
+	if o.Wait == nil {
+		o.Wait = sleep
+	}
+	return &Service{graph: o.Graph, now: o.Now, wait: o.Wait}
 }
 
 // Found is the answer to a search. Each part that could not be read says why in Unread.
@@ -132,7 +138,8 @@ func unique(users []User) []User {
 	})
 }
 
-// matching returns the roles whose name holds every word of the text, or whose template id is the text.
+// matching returns the roles whose name holds every word of the text, or whose template id is the text: those first
+// whose holders can do the most.
 func matching(roles []Role, text string) []Role {
 	words := strings.Fields(strings.ToLower(text))
 	var out []Role
@@ -140,12 +147,26 @@ func matching(roles []Role, text string) []Role {
 		r = described(r, roles)
 		name := strings.ToLower(r.Name)
 		all := !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(name, w) })
-		if (all || r.TemplateID == text) && !table.byID[r.TemplateID].System && len(out) < maxHits {
+		if (all || r.TemplateID == text) && !table.byID[r.TemplateID].System {
 			out = append(out, r)
 		}
 	}
-	slices.SortFunc(out, func(a, b Role) int { return strings.Compare(a.Name, b.Name) })
-	return out
+	slices.SortFunc(out, func(a, b Role) int {
+		return cmp.Or(cmp.Compare(lateness(a), lateness(b)), strings.Compare(a.Name, b.Name))
+	})
+	return out[:min(len(out), maxHits)]
+}
+
+// lateness orders roles by what is at stake: Global Administrator, the privileged ones, the others.
+func lateness(r Role) int {
+	switch {
+	case r.TemplateID == roleGlobalAdmin:
+		return 0
+	case r.Privileged == Yes:
+		return 1
+	default:
+		return 2
+	}
 }
 
 // GroupPage is a group with its first members.

@@ -288,6 +288,27 @@ func TestSearchFinds(t *testing.T) {
 	}
 }
 
+func TestSearchNamesTheMostPowerfulRolesFirst(t *testing.T) {
+	t.Parallel()
+	f := house()
+	f.roles = directory.BuiltIns()
+	got, err := service(f).Search(t.Context(), tokens{}, "admin")
+	if err != nil || len(got.Roles) != 25 || got.Roles[0].TemplateID != global {
+		t.Fatalf("got %d roles, %+v, %v", len(got.Roles), got.Roles[:min(1, len(got.Roles))], err)
+	}
+	privileged := 0
+	for _, r := range directory.BuiltIns() {
+		if r.Privileged == directory.Yes && strings.Contains(r.Name, "Admin") {
+			privileged++
+		}
+	}
+	for i, r := range got.Roles {
+		if i < privileged && r.Privileged != directory.Yes {
+			t.Errorf("%d: %s stands before a privileged role", i, r.Name)
+		}
+	}
+}
+
 func TestSearchFindsAnAccountThatTheIndexDoesNotKnowYet(t *testing.T) {
 	t.Parallel()
 	f := house()

@@ -33,7 +33,15 @@ var (
 	partMembers     = part{what: "members", needs: "Groups with hidden membership need the permission Member.Read.Hidden."}
 	partHolders     = part{what: "holders of the role", needs: "The app needs RoleManagement.Read.Directory, and you need to be allowed to read role assignments."}
 	partCandidates  = part{what: "PIM-eligible holders", needs: partEligible.needs}
+	partAssignable  = part{what: "role-assignable groups", needs: partGroups.needs, weighs: true}
+	partInside      = part{what: "members and owners of role-assignable groups", needs: partMembers.needs, weighs: true}
+	partJoinable    = part{what: "PIM-eligible members of role-assignable groups", needs: "The app needs the permission " + scopeJoinable + ", and you need to be Global Reader or Privileged Role Administrator.", scope: scopeJoinable}
+	partUnitMembers = part{what: "members of an administrative unit", needs: partUnit.needs, scope: partUnit.scope}
+	partOwnUnits    = part{what: "members of the units that your roles are scoped to", needs: partUnit.needs, weighs: true, scope: partUnit.scope}
+	partEnabled     = part{what: "the number of enabled accounts", needs: partUsers.needs}
 )
+
+const scopeJoinable = "PrivilegedEligibilitySchedule.Read.AzureADGroup"
 
 // tokens is the token source for reading the part.
 func (p part) tokens(t operator.TokenSource) operator.TokenSource {
@@ -67,6 +75,8 @@ func (p part) unread(err error) Unread {
 		return u
 	}
 	switch {
+	case call.Code == CodeForeign:
+		u.Why, u.Fix = "Microsoft Graph's answer pointed to another host, and no token goes there", "Tell your security team: this should not happen."
 	case call.Status == http.StatusTooManyRequests:
 		u.Why = "Microsoft Graph asks to slow down"
 	case lacksLicence(call.Code):
@@ -82,6 +92,14 @@ func (p part) unread(err error) Unread {
 		}
 	}
 	return u
+}
+
+// codeOf returns the code of a failed Graph call, or "".
+func codeOf(err error) string {
+	if call, ok := errors.AsType[*CallError](err); ok {
+		return call.Code
+	}
+	return ""
 }
 
 // lacksLicence knows Graph's codes for a tenant without the premium licence that a reading needs.

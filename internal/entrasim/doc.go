@@ -15,6 +15,13 @@
 // HTTPS_PROXY=http://localhost:8081 and the CA file; login.microsoftonline.com and graph.microsoft.com are then the
 // simulator, and no other host can be reached through it.
 //
+// What goes wrong is told by Inject and Options.Faults: each fault with the requests that it concerns, how often, from
+// when on, and with which share, of which the seed decides. What took effect, and what was only asked for, is counted for
+// each account (Tally, Totals, and as JSON at /_sim/counters), so that a test knows it by construction.
+//
+// A tenant of 250,000 people is made in about half a second. No request about one person looks at the others; those that
+// must, such as a $filter without an index, let changes through on their way.
+//
 // Invariants: stamps have whole seconds on Graph's clock; an account that signs in elsewhere answers 200 to a
 // revocation and is not changed; every role decision is made from the roles held at the call, never from the token.
 //

@@ -113,15 +113,8 @@ func (e *entity) all(typed bool) view {
 
 // principal writes the user, group or service principal with this id.
 func (c *call) principal(id string) ([]byte, bool) {
-	t := c.sim.tenant
-	var o object
-	if u := t.findUser(id); u != nil {
-		o = u
-	} else if g := t.findGroup(id); g != nil {
-		o = g
-	} else if p := t.findPrincipal(id); p != nil {
-		o = p
-	} else {
+	o := c.findObject(id)
+	if o == nil {
 		return nil, false
 	}
 	e := entityOf(o)

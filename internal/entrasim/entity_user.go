@@ -14,7 +14,8 @@ const (
 	opsText   = "eq in startswith ge le"
 	opsTextEx = "ne endswith"
 	opsFlag   = "eq in"
-	opsTime   = "eq in ge le gt lt"
+	opsPlain  = "eq in ge le" // of text that is not indexed by its beginning
+	opsTime   = "eq in ge le"
 	opsNot    = "ne"
 )
 
@@ -79,9 +80,9 @@ func userDefaults() []prop {
 func userSelectOnly() []prop {
 	return slices.Concat(userState(), userOrigin(), []prop{
 		up("city", false, opsText, "ne", func(_ *call, u *user) any { return text(u.site().city) }),
-		up("companyName", false, opsText, "ne", func(*call, *user) any { return nil }),
+		up("companyName", false, opsText, "ne", func(_ *call, u *user) any { return text(u.company()) }),
 		up("country", false, opsText, "ne", func(_ *call, u *user) any { return text(u.site().country) }),
-		up("department", false, opsText, "ne", func(_ *call, u *user) any { return text(u.department) }),
+		up("department", false, opsPlain, "ne", func(_ *call, u *user) any { return text(u.department) }),
 		up("mailNickname", false, opsText, "ne", func(_ *call, u *user) any { return localPart(u.upn) }),
 		up("otherMails", false, "any", "", func(_ *call, u *user) any { return u.otherMails() }),
 		up("proxyAddresses", false, "any", "", func(_ *call, u *user) any { return u.proxyAddresses() }),
@@ -104,7 +105,7 @@ func userState() []prop {
 			if c.fault(StaleReplica) {
 				return unixTime(u.previousStamp())
 			}
-			return unixTime(u.shownStamp(c.sim.graphNow()))
+			return unixTime(u.shownStamp(c.sim.graphNow().Add(-c.replicaLag())))
 		}),
 		up("signInActivity", false, opsTime, opsNot, func(_ *call, u *user) any { return u.activity() }),
 	}
@@ -155,6 +156,14 @@ func userOrigin() []prop {
 		up("onPremisesSyncEnabled", false, opsFlag, opsNot, func(_ *call, u *user) any { return truth(u.synced) }),
 		up("userType", false, opsFlag, opsNot, func(_ *call, u *user) any { return u.userType() }),
 	}
+}
+
+// company is the part of the firm that u works for, or the partner from which u was invited.
+func (u *user) company() string {
+	if u.elsewhere {
+		return "Brightwater Partners"
+	}
+	return u.site().company
 }
 
 func localPart(upn string) string {
@@ -222,18 +231,31 @@ func (u *user) activity() any {
 func (c *call) hides(o object) func(string) bool {
 	switch o := o.(type) {
 	case *user:
-		switch {
-		case c.caller == o && c.has(readSelf...), c.has(readUsersFull...):
+		switch see := c.sees(); {
+		case see.users || c.caller == o && see.self:
 			return nil
-		case c.has("User.ReadBasic.All"):
+		case see.basic:
 			return func(name string) bool { return !slices.Contains(basicUser, name) }
 		}
 		return func(name string) bool { return name != "id" }
 	case *group:
-		if c.has(readGroups...) {
+		if c.sees().groups {
 			return nil
 		}
 		return func(name string) bool { return name != "id" }
 	}
 	return nil
+}
+
+// sight is what the permissions of a call let it see.
+type sight struct{ users, basic, self, groups bool }
+
+// sees works the sight out once for each call, which may show a thousand objects.
+func (c *call) sees() *sight {
+	if c.sight == nil {
+		c.sight = &sight{
+			users: c.has(readUsersFull...), basic: c.has("User.ReadBasic.All"), self: c.has(readSelf...), groups: c.has(readGroups...),
+		}
+	}
+	return c.sight
 }

@@ -1,8 +1,10 @@
 package entrasim
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -25,9 +27,12 @@ const (
 	Status504 FaultKind = "status 504"
 	// Hang never answers: it ends when the client gives up. Nothing happens.
 	Hang FaultKind = "hang"
-	// DropConnection cuts the connection before anything happens.
+	// DropConnection cuts the connection before anything happens. Over HTTP/2 only the request's own stream ends.
 	DropConnection FaultKind = "drop connection"
-	// AnswerLost lets the effect happen and then cuts the connection.
+	// ResetConnection breaks the TCP connection before anything happens. Over HTTP/2 every other request in flight on it
+	// loses its answer as well, whether it took effect or not.
+	ResetConnection FaultKind = "reset connection"
+	// AnswerLost lets the effect happen and then cuts the connection, over HTTP/2 the stream.
 	AnswerLost FaultKind = "answer lost"
 	// ClaimsChallenge answers 401 with a claims challenge.
 	ClaimsChallenge FaultKind = "claims challenge"
@@ -48,13 +53,26 @@ const (
 	// StaleRole refuses revocations with every token that was issued before the fault was put in, as when a role was
 	// given after the token was issued.
 	StaleRole FaultKind = "token older than role"
+	// RoleEnds ends every role that the caller has activated, as when an activation in privileged identity management
+	// runs out, and then lets the request go on.
+	RoleEnds FaultKind = "role ends"
+	// TenantQuotaEaten lets another application use up the write quota that all in the tenant share, and then lets the
+	// request go on.
+	TenantQuotaEaten FaultKind = "tenant quota eaten"
+	// AccountCreated creates an account before the request is answered, late.arrival@ the tenant's domain. It joins the
+	// group or administrative unit that the path names.
+	AccountCreated FaultKind = "account created"
 )
 
 // faultKinds lists all kinds, for the knobs page.
 var faultKinds = []FaultKind{
-	Status429, Status500, Status503, Status503HTML, Status504, Hang, DropConnection, AnswerLost, ClaimsChallenge, TokenRevoked,
-	Forbidden403, ForwardDated, StampNeverMoves, ForeignNextLink, SlowBody, StaleReplica, StaleRole,
+	Status429, Status500, Status503, Status503HTML, Status504, Hang, DropConnection, ResetConnection, AnswerLost, ClaimsChallenge,
+	TokenRevoked, Forbidden403, ForwardDated, StampNeverMoves, ForeignNextLink, SlowBody, StaleReplica, StaleRole, RoleEnds,
+	TenantQuotaEaten, AccountCreated,
 }
+
+// FaultKinds lists all kinds of faults.
+func FaultKinds() []FaultKind { return slices.Clone(faultKinds) }
 
 // Fault is something that goes wrong on purpose.
 type Fault struct {
@@ -72,14 +90,36 @@ type Fault struct {
 	Kind   FaultKind
 	// Times is how often the fault happens. Zero means until it is removed.
 	Times int
+	// After is how many matching requests pass before the fault begins, so that it can come in the middle of a run.
+	After int
+	// Rate is the share of matching requests that the fault hits: 0.02 is one in fifty. The seed decides which. What the
+	// n-th request of one method and path meets does not depend on the order in which others arrive. Zero means all.
+	Rate float64
 	// RetryAfter goes into the header of that name of 429 and 503.
 	RetryAfter time.Duration
+}
+
+// ParseFault reads a fault as it stands on a command line: "answer lost=0.02", a kind and the share of requests that it
+// hits (more than 0, up to 1), or with a Match after it "answer lost=0.02@revokeSignInSessions".
+func ParseFault(text string) (Fault, error) {
+	kind, rest, found := strings.Cut(text, "=")
+	share, match, _ := strings.Cut(rest, "@")
+	rate, err := strconv.ParseFloat(share, 64)
+	f := Fault{Kind: FaultKind(kind), Match: match, Rate: rate}
+	if !slices.Contains(faultKinds, f.Kind) {
+		return Fault{}, fmt.Errorf("no fault is called %q", kind)
+	}
+	if found && err == nil && rate > 0 && rate <= 1 {
+		return f, nil
+	}
+	return Fault{}, fmt.Errorf("%q does not say which share of requests it hits, as in %q", text, kind+"=0.02")
 }
 
 type activeFault struct {
 	Fault
 	id   int
 	left int
+	came int // matching requests so far
 	seq  uint64
 }
 
@@ -139,34 +179,29 @@ func (f *faultSet) use(a *activeFault) bool {
 	return true
 }
 
-// take finds the faults that concern a Graph request, without counting them yet.
+// take finds the faults that concern a Graph request, without counting yet that they happened.
 func (f *faultSet) take(c *call) []*activeFault {
 	f.mu.Lock()
-	on := slices.Clone(f.on)
-	f.mu.Unlock()
-	if len(on) == 0 {
-		return nil
-	}
-	about := ""
-	if v := c.vars["user"]; v != "" {
-		c.sim.mu.RLock()
-		if u := c.sim.tenant.findUser(v); u != nil {
-			about = u.id
-		}
-		c.sim.mu.RUnlock()
-	}
+	defer f.mu.Unlock()
 	var out []*activeFault
-	for _, a := range on {
-		if a.concerns(c, about) {
+	for _, a := range f.on {
+		if a.concerns(c) && a.due(c.luck) {
 			out = append(out, a)
 		}
 	}
 	return out
 }
 
-func (a *activeFault) concerns(c *call, about string) bool {
+// due counts one matching request and reports whether the fault hits it. Callers hold the set's lock.
+func (a *activeFault) due(luck func() uint64) bool {
+	a.came++
+	return a.came > a.After && (a.Rate == 0 || hits(luck(), uint64(a.id), a.Rate))
+}
+
+func (a *activeFault) concerns(c *call) bool {
 	if a.Kind == TokenRevoked || a.Method != "" && !strings.EqualFold(a.Method, c.method) ||
-		a.UserID != "" && !sameID(a.UserID, about) || a.Caller != "" && !sameID(a.Caller, c.token.ObjectID) {
+		a.UserID != "" && (c.subject == nil || !sameID(a.UserID, c.subject.id)) ||
+		a.Caller != "" && !sameID(a.Caller, c.token.ObjectID) {
 		return false
 	}
 	if a.Match == "" || matchPath(a.Match, "/v1.0"+c.path) {
@@ -214,9 +249,27 @@ func (c *call) useFault(kind FaultKind) *activeFault {
 	return nil
 }
 
+// faultEffects lets happen what other parties do at the moment of the call.
+func (c *call) faultEffects() {
+	if c.fault(RoleEnds) {
+		c.sim.endActivations(c.token.ObjectID)
+	}
+	if c.fault(TenantQuotaEaten) {
+		c.sim.SpendTenantWrites(maxPeople)
+	}
+	if c.fault(AccountCreated) {
+		c.sim.lateArrival(c.vars["group"], c.vars["unit"])
+	}
+}
+
 // faultBefore answers instead of the handler.
 func (c *call) faultBefore() *reply {
-	for _, kind := range []FaultKind{Hang, DropConnection, ClaimsChallenge, Forbidden403, Status429, Status500, Status503, Status503HTML} {
+	if len(c.faults) == 0 {
+		return nil
+	}
+	for _, kind := range []FaultKind{
+		Hang, ResetConnection, DropConnection, ClaimsChallenge, Forbidden403, Status429, Status500, Status503, Status503HTML,
+	} {
 		a := c.useFault(kind)
 		if a == nil {
 			continue
@@ -224,6 +277,8 @@ func (c *call) faultBefore() *reply {
 		switch kind {
 		case Hang:
 			return &reply{hang: true}
+		case ResetConnection:
+			return &reply{cut: true, reset: true}
 		case DropConnection:
 			return &reply{cut: true}
 		case ClaimsChallenge:
@@ -285,14 +340,18 @@ func (c *call) staleForRole() bool {
 
 // tokenFault applies faults to the token endpoint and reports whether to go on.
 func (s *Sim) tokenFault(w http.ResponseWriter, r *http.Request) bool {
+	luck := sync.OnceValue(func() uint64 { return s.chance.next(r.URL.Path) })
 	for _, a := range s.faults.list() {
-		if !strings.HasSuffix(a.Match, "token") || a.UserID != "" || !matchPath(a.Match, r.URL.Path) || !s.faults.useByID(a.id) {
+		if !strings.HasSuffix(a.Match, "token") || a.UserID != "" || !matchPath(a.Match, r.URL.Path) || !s.faults.happens(a.id, luck) {
 			continue
 		}
 		switch a.Kind {
 		case Hang:
 			s.sendHang(r)
 		case DropConnection:
+			panic(http.ErrAbortHandler)
+		case ResetConnection:
+			resetConn(r.Context())
 			panic(http.ErrAbortHandler)
 		case Status429:
 			w.Header().Set("Retry-After", retrySeconds(max(a.RetryAfter, time.Second)))
@@ -320,10 +379,11 @@ func (s *Sim) sendHang(r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-func (f *faultSet) useByID(id int) bool {
+// happens counts a request of the token endpoint for the fault and reports whether it hits it.
+func (f *faultSet) happens(id int, luck func() uint64) bool {
 	f.mu.Lock()
 	i := slices.IndexFunc(f.on, func(a *activeFault) bool { return a.id == id })
-	if i < 0 {
+	if i < 0 || !f.on[i].due(luck) {
 		f.mu.Unlock()
 		return false
 	}
@@ -334,8 +394,9 @@ func (f *faultSet) useByID(id int) bool {
 
 // faultForGrant refuses a refresh token where a fault says so.
 func (s *Sim) faultForGrant(g *grant) *aadError {
+	luck := sync.OnceValue(func() uint64 { return s.chance.next("grant of " + g.user.id) })
 	for _, a := range s.faults.list() {
-		if a.Kind == TokenRevoked && (a.UserID == "" || sameID(a.UserID, g.user.id)) && s.faults.useByID(a.id) {
+		if a.Kind == TokenRevoked && (a.UserID == "" || sameID(a.UserID, g.user.id)) && s.faults.happens(a.id, luck) {
 			return s.revokedGrant(g)
 		}
 	}

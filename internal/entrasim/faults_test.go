@@ -315,9 +315,20 @@ func TestKnobsTurnFaultsOnAndOff(t *testing.T) {
 	if got := graph(t, s, bearer, "GET", "/me", ""); got.Status != 500 {
 		t.Errorf("fault is not on: %d", got.Status)
 	}
+	rare := url.Values{"kind": {"answer lost"}, "times": {"0"}, "method": {"post"}, "match": {"revokeSignInSessions"}, "share": {"2.5"}, "after": {"3"}}
+	if got := post("/_sim/faults", rare); got != "fault" {
+		t.Fatalf("done = %q", got)
+	}
+	for name, value := range map[string]string{"share": "101", "after": "-1", "times": "many"} {
+		if got := post("/_sim/faults", url.Values{"kind": {"status 500"}, name: {value}}); got != "invalid" {
+			t.Errorf("%s=%s: %q", name, value, got)
+		}
+	}
 	_, body := page(t, b, s.BrowserURL()+"/_sim/")
-	if !strings.Contains(body, "Graph has an internal error (500)") {
-		t.Error("the page does not list the fault")
+	for _, want := range []string{"Graph has an internal error (500)", "POST revokeSignInSessions", "until removed, 2.5 % of requests, after 3 requests"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page does not say %q", want)
+		}
 	}
 	if got := post("/_sim/faults", url.Values{"remove": {"1"}}); got != "removed" {
 		t.Fatalf("done = %q", got)

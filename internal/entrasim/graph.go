@@ -1,6 +1,7 @@
 package entrasim
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -31,6 +32,7 @@ type call struct {
 	body            []byte
 	token           *accessClaims
 	caller          *user // nil for an application
+	subject         *user // whom the path is about; nil for nobody, or somebody who does not exist
 	me              bool
 	cast            string
 	countOnly       bool
@@ -43,6 +45,8 @@ type call struct {
 	route           *route
 	faults          []*activeFault
 	usedFaults      []*activeFault
+	drawn           uint64 // see luck
+	sight           *sight // see sees
 }
 
 // reply is what goes back. A cut reply is never sent: the connection goes instead.
@@ -52,6 +56,7 @@ type reply struct {
 	body   []byte
 	kind   string // content type; empty means JSON
 	cut    bool
+	reset  bool // with cut: the whole TCP connection
 	hang   bool
 	slow   bool
 }
@@ -167,7 +172,9 @@ func (s *Sim) dispatch(c *call) *reply {
 	if rep := c.resolve(); rep != nil {
 		return s.record(c, rep)
 	}
+	c.findSubject()
 	c.faults = s.faults.take(c)
+	c.faultEffects()
 	if rep := c.faultBefore(); rep != nil {
 		return s.record(c, rep)
 	}
@@ -187,14 +194,32 @@ func (s *Sim) run(c *call) *reply {
 	if c.route.lockFree {
 		return c.route.handle(c)
 	}
-	if c.method == http.MethodGet {
-		s.mu.RLock()
-		defer s.mu.RUnlock()
-	} else {
+	if c.route.writes() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+	} else {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
 	}
 	return c.route.handle(c)
+}
+
+// findSubject looks up whom the path is about and counts the request for that account.
+func (c *call) findSubject() {
+	id := c.vars["user"]
+	if id == "" {
+		return
+	}
+	c.sim.mu.RLock()
+	c.subject = c.sim.tenant.findUser(id)
+	c.sim.mu.RUnlock()
+	if c.subject == nil || c.route.counts == nil {
+		return
+	}
+	c.route.counts(c.subject)
+	if c.route.writes() {
+		c.sim.counters.posts.Add(1)
+	}
 }
 
 func (s *Sim) record(c *call, rep *reply) *reply {
@@ -206,10 +231,13 @@ func (s *Sim) record(c *call, rep *reply) *reply {
 	if rep.cut || rep.hang {
 		status = 0
 	}
-	s.requests.add(Request{
-		Method: c.method, Path: "/v1.0" + c.path, Query: c.query.Encode(), Status: status, UserID: oid,
-		RequestID: c.requestID, ClientRequestID: c.clientRequestID, Time: s.graphNow(), InBatch: c.inBatch,
-	})
+	s.counters.answered(status)
+	if s.requests.keep > 0 {
+		s.requests.add(Request{
+			Method: c.method, Path: "/v1.0" + cmp.Or(c.path, c.rawPath), Query: c.query.Encode(), Status: status, UserID: oid,
+			RequestID: c.requestID, ClientRequestID: c.clientRequestID, Time: s.graphNow(), InBatch: c.inBatch,
+		})
+	}
 	s.log.Debug("graph request", slog.String("method", c.method), slog.String("path", c.path), slog.Int("status", status),
 		slog.String("request_id", c.requestID))
 	return rep
@@ -223,6 +251,9 @@ func (s *Sim) send(w http.ResponseWriter, c *call, rep *reply) {
 		case <-s.stop:
 		}
 		panic(http.ErrAbortHandler)
+	}
+	if rep.reset {
+		resetConn(c.ctx)
 	}
 	if rep.cut {
 		panic(http.ErrAbortHandler)

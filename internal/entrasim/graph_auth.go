@@ -77,7 +77,7 @@ func (c *call) challenge(notBefore int64) *reply {
 func (c *call) has(perms ...string) bool {
 	have := c.token.Roles
 	if c.token.IDType != "app" {
-		have = c.token.scopes()
+		have = c.token.scopeList
 	}
 	return slices.ContainsFunc(perms, func(p string) bool { return slices.Contains(have, p) })
 }

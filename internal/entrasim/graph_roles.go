@@ -47,12 +47,8 @@ func directoryRoleMembers(c *call) *reply {
 		if a.role != r.def.ID || a.scope != "/" {
 			continue
 		}
-		if u := t.findUser(a.principal); u != nil {
-			all = append(all, u)
-		} else if g := t.findGroup(a.principal); g != nil {
-			all = append(all, g)
-		} else if p := t.findPrincipal(a.principal); p != nil {
-			all = append(all, p)
+		if o := c.findObject(a.principal); o != nil {
+			all = append(all, o)
 		}
 	}
 	return c.listObjects(all)
@@ -131,7 +127,7 @@ func (c *call) groupRows(e *entity, rows []groupRow) *reply {
 	if rep := c.premium(RoleGlobalReader, RolePrivilegedRoleAdministrator); rep != nil {
 		return rep
 	}
-	if f := c.query.Get("$filter"); !strings.Contains(f, "groupId") && !strings.Contains(f, "principalId") {
+	if n, err := parseFilter(c.query.Get("$filter")); err != nil || !n.fixes("groupId", "principalId") {
 		return c.graphError(http.StatusBadRequest, "MissingParameters", "The required parameters GroupId or PrincipalId are missing.")
 	}
 	return c.list(listing{entity: e, n: len(rows), at: func(i int) object { return rows[i] }, fragment: e.name})
@@ -148,21 +144,32 @@ func listGroupEligibility(c *call) *reply {
 	return c.groupRows(groupEligibilityEntity(), rows)
 }
 
-// listGroupAssignments lists the members and owners of role-assignable groups, which privileged identity management
-// manages here.
+// listGroupAssignments lists the members and owners of the groups that privileged identity management manages: here the
+// role-assignable ones and those that somebody is eligible for.
 func listGroupAssignments(c *call) *reply {
 	t := c.sim.tenant
+	managed := map[string]bool{}
+	for _, e := range t.groupEligibilities {
+		managed[e.group] = true
+	}
 	var rows []groupRow
 	for _, g := range t.groups {
-		if !g.roleAssignable {
+		if !g.roleAssignable && !managed[g.id] {
 			continue
 		}
-		for access, people := range map[string][]int32{"member": g.users, "owner": g.owners} {
-			for _, i := range people {
-				rows = append(rows, groupRow{assigned: true, groupEligibility: &groupEligibility{
-					id: t.users[i].id, principal: t.users[i].id, group: g.id, access: access, since: t.created,
-				}})
-			}
+		assigned := func(access, principal string) {
+			rows = append(rows, groupRow{assigned: true, groupEligibility: &groupEligibility{
+				id: principal, principal: principal, group: g.id, access: access, since: t.created,
+			}})
+		}
+		for _, i := range g.users {
+			assigned("member", t.users[i].id)
+		}
+		for _, i := range g.groups {
+			assigned("member", t.groups[i].id)
+		}
+		for _, i := range g.owners {
+			assigned("owner", t.users[i].id)
 		}
 	}
 	return c.groupRows(groupAssignmentEntity(), rows)

@@ -15,6 +15,9 @@ type route struct {
 	cost            int      // resource units; 0 means 1
 	report          bool     // counts against the quota of reports
 	lockFree        bool     // takes the lock itself
+	reads           bool     // a POST that changes nothing and is no write for the quota
+	selectCost      int      // resource units with $select, where that is not cost - 1
+	counts          func(*user)
 	handle          func(*call) *reply
 	segs            []string
 }
@@ -35,6 +38,7 @@ var (
 	readScoped     = []string{"RoleManagement.Read.Directory", "Directory.Read.All", "Directory.ReadWrite.All"}
 	readDomains    = []string{"Domain.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"}
 	readOrg        = []string{"User.Read", "Organization.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"}
+	readObjects    = []string{"Directory.Read.All", "Directory.ReadWrite.All"}
 	readAudit      = []string{"AuditLog.Read.All"}
 	readPIMGroup   = []string{"PrivilegedEligibilitySchedule.Read.AzureADGroup"}
 	readPIMGroupAs = []string{"PrivilegedAssignmentSchedule.Read.AzureADGroup"}
@@ -44,12 +48,13 @@ var (
 func newRoutes() []*route {
 	all := []*route{
 		{pattern: "/users", need: readUsers, cost: 2, handle: listUsers},
-		{pattern: "/users/{user}", need: readUsers, self: readSelf, handle: getUser},
-		{method: "POST", pattern: "/users/{user}/revokeSignInSessions", need: revokeUsers, handle: revokeSessions},
+		{pattern: "/users/{user}", need: readUsers, self: readSelf, counts: (*user).countRead, handle: getUser},
+		{method: "POST", pattern: "/users/{user}/revokeSignInSessions", need: revokeUsers, counts: (*user).countPost, handle: revokeSessions},
 		{pattern: "/users/{user}/memberOf", need: readMemberOf, self: readSelf, cost: 2, handle: userMemberOf},
 		{pattern: "/users/{user}/transitiveMemberOf", need: readMemberOf, self: readSelf, cost: 2, handle: userTransitiveMemberOf},
 		{pattern: "/users/{user}/ownedObjects", need: readUsersFull, self: readSelf, cost: 2, handle: userOwnedObjects},
 		{pattern: "/users/{user}/scopedRoleMemberOf", need: []string{"Directory.Read.All", "Directory.ReadWrite.All"}, handle: userScopedRoles},
+		{method: "POST", pattern: "/directoryObjects/getByIds", need: readObjects, reads: true, cost: 5, selectCost: 2, handle: getByIDs},
 		{pattern: "/groups", need: readGroups, handle: listGroups},
 		{pattern: "/groups/{group}", need: readGroups, handle: getGroup},
 		{pattern: "/groups/{group}/members", need: readMembers, cost: 3, handle: groupMembers},
@@ -86,6 +91,9 @@ func newRoutes() []*route {
 	return all
 }
 
+// writes reports whether the operation changes something, and counts as a write for the quota.
+func (r *route) writes() bool { return r.method != http.MethodGet && !r.reads }
+
 // resolve turns the path into a route. /me becomes the caller's own /users/{id}; keys in brackets become segments.
 func (c *call) resolve() *reply {
 	segs, err := splitPath(c.rawPath)
@@ -106,8 +114,8 @@ func (c *call) resolve() *reply {
 	}
 	if last := segs[len(segs)-1]; len(segs) > 1 {
 		if name, found := cutNamespace(last); found {
-			if strings.EqualFold(name, "revokeSignInSessions") {
-				segs[len(segs)-1] = "revokeSignInSessions"
+			if action := slices.IndexFunc(actions, func(a string) bool { return strings.EqualFold(a, name) }); action >= 0 {
+				segs[len(segs)-1] = actions[action]
 			} else {
 				c.cast, segs = name, segs[:len(segs)-1]
 			}
@@ -116,6 +124,9 @@ func (c *call) resolve() *reply {
 	c.segs, c.path = segs, "/"+strings.Join(segs, "/")
 	return c.match()
 }
+
+// actions may stand in a path with their namespace, where the last segment is a cast otherwise.
+var actions = []string{"revokeSignInSessions", "getByIds"}
 
 func cutNamespace(seg string) (string, bool) {
 	if name, found := strings.CutPrefix(seg, "microsoft.graph."); found {

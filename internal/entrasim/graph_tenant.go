@@ -23,7 +23,7 @@ func getUnit(c *call) *reply {
 }
 
 func unitMembers(c *call) *reply {
-	return c.withUnit(func(u *unit) *reply { return c.listMembers(u.members, nil, nil) })
+	return c.withUnit(func(u *unit) *reply { return c.listMembers(u.members, u.groups, nil) })
 }
 
 func unitScopedRoles(c *call) *reply {

@@ -9,6 +9,9 @@ import (
 
 // needsSignInActivity reports whether the query touches signInActivity, which has rules of its own.
 func (c *call) needsSignInActivity() bool {
+	if len(c.query) == 0 {
+		return false
+	}
 	return slices.ContainsFunc(splitList(c.query.Get("$select")), func(n string) bool { return strings.EqualFold(n, "signInActivity") }) ||
 		strings.Contains(c.query.Get("$filter"), "signInActivity")
 }
@@ -35,7 +38,7 @@ func listUsers(c *call) *reply {
 	t := c.sim.tenant
 	l := listing{
 		entity: userEntity(), n: len(t.users), at: func(i int) object { return t.users[i] }, fragment: "users",
-		order: c.userOrder,
+		order: c.userOrder, narrow: c.narrowUsers,
 	}
 	if c.needsSignInActivity() {
 		l.maxTop = 500 // Microsoft Learn, List users
@@ -52,6 +55,61 @@ func (c *call) userOrder() func(int) object {
 	return func(i int) object { return t.users[order[i]] }
 }
 
+// narrowUsers finds people by id, user principal name or address without a look at everybody.
+func (c *call) narrowUsers(n *filterNode) *listing {
+	t := c.sim.tenant
+	few, found := t.candidates(n)
+	if !found {
+		return nil
+	}
+	slices.Sort(few)
+	few = slices.Compact(few)
+	l := listing{entity: userEntity(), n: len(few), at: func(i int) object { return t.users[few[i]] }, fragment: "users"}
+	l.order = func() func(int) object {
+		slices.SortStableFunc(few, func(a, b int32) int { return compareFold(t.users[a].name, t.users[b].name) })
+		return l.at
+	}
+	return &l
+}
+
+// candidates lists the accounts that can match the filter, where what it compares has an index: every account that
+// matches is among them. The second value is false when only a look at everybody tells.
+func (t *tenant) candidates(n *filterNode) ([]int32, bool) {
+	switch n.op {
+	case "and":
+		if few, found := t.candidates(n.kids[0]); found {
+			return few, true
+		}
+		return t.candidates(n.kids[1])
+	case "or":
+		a, foundA := t.candidates(n.kids[0])
+		b, foundB := t.candidates(n.kids[1])
+		return append(a, b...), foundA && foundB
+	case "eq", "in":
+		if n.path == "id" || n.path == "userPrincipalName" || n.path == "mail" {
+			return t.lookUp(n.literals)
+		}
+	}
+	return nil, false
+}
+
+// lookUp finds accounts by id, user principal name or address.
+func (t *tenant) lookUp(values []any) ([]int32, bool) {
+	var out []int32
+	for _, v := range values {
+		text, isText := v.(string)
+		if !isText {
+			return nil, false
+		}
+		key := strings.ToLower(text)
+		if i, found := t.userIndex[key]; found {
+			out = append(out, i)
+		}
+		out = append(out, t.mailIndex[key]...)
+	}
+	return out, true
+}
+
 func (c *call) notFound(id string) *reply {
 	return c.graphError(http.StatusNotFound, codeNotFound,
 		"Resource '"+clip(id)+"' does not exist or one of its queried reference-property objects are not present.")
@@ -59,11 +117,10 @@ func (c *call) notFound(id string) *reply {
 
 // withUser finds the user in the path.
 func (c *call) withUser(f func(*user) *reply) *reply {
-	u := c.sim.tenant.findUser(c.vars["user"])
-	if u == nil {
+	if c.subject == nil {
 		return c.notFound(c.vars["user"])
 	}
-	return f(u)
+	return f(c.subject)
 }
 
 func getUser(c *call) *reply {
@@ -171,7 +228,7 @@ func (c *call) memberships(u *user, groups []int32) []object {
 	t := c.sim.tenant
 	var out []object
 	for _, i := range groups {
-		if g := t.groups[i]; !g.hidden || c.caller == u || c.has("Member.Read.Hidden") {
+		if g := t.groups[i]; c.caller == u || c.mayEnter(g) {
 			out = append(out, g)
 		}
 	}

@@ -1,6 +1,8 @@
 package entrasim
 
 import (
+	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -31,6 +33,7 @@ func (s *Sim) browserHandler() http.Handler {
 	mux := s.signInMux()
 	mux.HandleFunc("GET /{$}", s.homePage)
 	mux.HandleFunc("GET /_sim/{$}", s.knobsPage)
+	mux.HandleFunc("GET /_sim/counters", s.countersPage)
 	mux.HandleFunc("GET /victim", s.victimPage)
 	mux.HandleFunc("GET /victim/status", s.victimStatus)
 	mux.HandleFunc("GET /victim/callback", s.victimCallback)
@@ -75,6 +78,27 @@ func (s *Sim) serveCA(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Disposition", `attachment; filename="entrasim-ca.pem"`)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	_, _ = w.Write(s.ca.pem) // the client may be gone
+}
+
+// connKey is where a request's context holds its connection.
+type connKey struct{}
+
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+// resetConn breaks the TCP connection of a request with everything that is in flight on it.
+func resetConn(ctx context.Context) {
+	conn, _ := ctx.Value(connKey{}).(net.Conn)
+	if t, isTLS := conn.(*tls.Conn); isTLS {
+		conn = t.NetConn() // without TLS's farewell, which could wait for a full socket
+	}
+	if t, isTCP := conn.(*net.TCPConn); isTCP {
+		_ = t.SetLinger(0)
+	}
+	if conn != nil {
+		_ = conn.Close()
+	}
 }
 
 func clientAddress(r *http.Request) string {

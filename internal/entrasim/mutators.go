@@ -93,6 +93,12 @@ func (s *Sim) SetValidFrom(id string, at time.Time) error {
 // SetReadBackLag sets how long a GET keeps showing the stamp from before a revocation. It holds for later ones.
 func (s *Sim) SetReadBackLag(d time.Duration) { s.lag.Store(int64(max(d, 0))) }
 
+// SetReplicas replaces the copies of the directory that answer reads; see Options.Replicas.
+func (s *Sim) SetReplicas(lags ...time.Duration) {
+	lags = slices.Clone(lags)
+	s.spread.Store(&lags)
+}
+
 // SetLatency sets what is added to every Graph answer.
 func (s *Sim) SetLatency(d time.Duration) { s.latency.Store(int64(max(d, 0))) }
 
@@ -141,6 +147,18 @@ func (s *Sim) activateRoleObject(role string) {
 	}
 }
 
+// endActivations ends every role that the principal holds by activation.
+func (s *Sim) endActivations(principal string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.graphNow()
+	for _, a := range s.tenant.assignedTo[principal] {
+		if a.activated && (a.end.IsZero() || a.end.After(now)) {
+			a.end = now
+		}
+	}
+}
+
 // RemoveRole takes every active assignment of the role from the account: also how an activation ends early.
 func (s *Sim) RemoveRole(id, roleTemplateID string) error {
 	return s.change(id, func(u *user) { s.tenant.unassign(u.id, roleTemplateID) })
@@ -152,9 +170,15 @@ func (s *Sim) SetConsoleRoles(id string, roles ...string) error {
 }
 
 // AddUser creates an ordinary member, as somebody else would in the middle of a run.
+//
+// The account is in the dynamic group of all members at once; in Entra that takes a while.
 func (s *Sim) AddUser(given, surname, department string) Person {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.person(s.addUser(given, surname, department))
+}
+
+func (s *Sim) addUser(given, surname, department string) *user {
 	now := s.graphNow().Unix()
 	t := s.tenant
 	local := mailWord(given) + "." + mailWord(surname)
@@ -166,8 +190,27 @@ func (s *Sim) AddUser(given, surname, department string) Person {
 		id: t.auditIDs.next(), given: given, surname: surname, name: given + " " + surname, upn: upn, mail: upn,
 		department: department, enabled: true, created: now, passwordChanged: now, validFrom: now,
 	}
-	t.addUser(u)
-	return s.person(u)
+	i := t.addUser(u)
+	for g := range t.groups {
+		if t.groups[g].rule != "" {
+			t.join(int32(g), i)
+		}
+	}
+	return u
+}
+
+// lateArrival is what the fault AccountCreated does.
+func (s *Sim) lateArrival(groupID, unitID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tenant
+	i := t.indexOf(s.addUser("Late", "Arrival", departments[0]))
+	if g := t.findGroup(groupID); g != nil && g.rule == "" {
+		t.join(t.groupIndex[g.id], i)
+	}
+	if u := t.findUnit(unitID); u != nil {
+		t.joinUnit(int32(slices.Index(t.units, u)), i)
+	}
 }
 
 // AddToGroup adds the account to the group with this id.
@@ -204,16 +247,6 @@ func (s *Sim) Unit(name string) (id string, ok bool) {
 		}
 	}
 	return "", false
-}
-
-// Revocations is how many revocations of the account took effect, by whomever.
-func (s *Sim) Revocations(userID string) int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if u := s.tenant.findUser(userID); u != nil {
-		return u.revocations
-	}
-	return 0
 }
 
 // AddRedirectURI registers a further redirect address of the console: a test knows its own only once it listens.

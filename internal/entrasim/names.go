@@ -1,6 +1,10 @@
 package entrasim
 
-import "strings"
+import (
+	"slices"
+	"strings"
+	"sync"
+)
 
 // The word lists from which a tenant is made. They are ours; no list of real people was used.
 
@@ -54,18 +58,18 @@ var jobTitles = map[string][]string{
 	"Facilities":       {"Site Coordinator", "Security Guard", "Receptionist"},
 }
 
-// office is a site of the company, with the country code that Entra keeps as usageLocation.
-type office struct{ name, city, country, code string }
+// office is a site, with the country code that Entra keeps as usageLocation and the part of the firm that it is.
+type office struct{ name, city, country, code, company string }
 
 var offices = []office{
-	{"Leeds", "Leeds", "United Kingdom", "GB"},
-	{"Rotterdam", "Rotterdam", "Netherlands", "NL"},
-	{"Gothenburg", "Gothenburg", "Sweden", "SE"},
-	{"Pune", "Pune", "India", "IN"},
-	{"Nairobi", "Nairobi", "Kenya", "KE"},
-	{"Porto", "Porto", "Portugal", "PT"},
-	{"Denver", "Denver", "United States", "US"},
-	{"Osaka", "Osaka", "Japan", "JP"},
+	{"Leeds", "Leeds", "United Kingdom", "GB", "Larkfield Instruments Ltd"},
+	{"Rotterdam", "Rotterdam", "Netherlands", "NL", "Larkfield Instruments B.V."},
+	{"Gothenburg", "Gothenburg", "Sweden", "SE", "Larkfield Instruments AB"},
+	{"Pune", "Pune", "India", "IN", "Larkfield Instruments India Pvt Ltd"},
+	{"Nairobi", "Nairobi", "Kenya", "KE", "Larkfield Instruments East Africa Ltd"},
+	{"Porto", "Porto", "Portugal", "PT", "Larkfield Instruments Lda"},
+	{"Denver", "Denver", "United States", "US", "Larkfield Instruments Inc."},
+	{"Osaka", "Osaka", "Japan", "JP", "Larkfield Instruments K.K."},
 }
 
 var asciiFold = strings.NewReplacer("é", "e", "ë", "e", "è", "e", "ü", "ue", "ö", "oe", "ø", "oe", "Ø", "oe", "å", "a",
@@ -73,4 +77,18 @@ var asciiFold = strings.NewReplacer("é", "e", "ë", "e", "è", "e", "ü", "ue",
 	" ", "")
 
 // mailWord writes a name as it stands in a mail address.
-func mailWord(name string) string { return strings.ToLower(asciiFold.Replace(name)) }
+func mailWord(name string) string {
+	if word, found := mailWords()[name]; found {
+		return word
+	}
+	return strings.ToLower(asciiFold.Replace(name))
+}
+
+// mailWords holds the words of the lists, which a tenant uses over and over.
+var mailWords = sync.OnceValue(func() map[string]string {
+	out := map[string]string{}
+	for _, name := range slices.Concat(givenNames, surnames) {
+		out[name] = strings.ToLower(asciiFold.Replace(name))
+	}
+	return out
+})

@@ -25,10 +25,34 @@ type filterNode struct {
 const (
 	maxFilterDepth  = 20
 	maxFilterLength = 8192
-	maxInValues     = 15 // Graph's own limit for "in" on directory objects
+	maxClauses      = 15 // Graph's own limit of what stands in one "or" or "in"
 )
 
 var errFilter = errors.New("invalid filter clause")
+
+// clauses counts what stands in one "or" or "in", as Graph does for its limit.
+func (n *filterNode) clauses() int {
+	switch n.op {
+	case "or":
+		return n.kids[0].clauses() + n.kids[1].clauses()
+	case "in":
+		return len(n.literals)
+	}
+	return 1
+}
+
+// fixes reports whether all that matches has one of a few values of one of the properties.
+func (n *filterNode) fixes(paths ...string) bool {
+	switch n.op {
+	case "and":
+		return n.kids[0].fixes(paths...) || n.kids[1].fixes(paths...)
+	case "or":
+		return n.kids[0].fixes(paths...) && n.kids[1].fixes(paths...)
+	case "eq", "in":
+		return slices.Contains(paths, n.path)
+	}
+	return false
+}
 
 type filterToken struct {
 	kind  byte // w word, s string, ( ) , : and 0 for the end
@@ -219,9 +243,6 @@ func (p *filterParser) in(path filterToken) (*filterNode, error) {
 			return nil, err
 		}
 		n.literals = append(n.literals, v)
-		if len(n.literals) > maxInValues {
-			return nil, fmt.Errorf("%w: too many child clauses specified in search filter expression containing 'OR' operators: %d. Max allowed: %d", errFilter, len(n.literals), maxInValues)
-		}
 		if t := p.next(); t.kind == ')' {
 			return n, nil
 		} else if t.kind != ',' {

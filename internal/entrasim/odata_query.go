@@ -76,6 +76,10 @@ func (c *call) readFilter(q *listQuery, l listing) *reply {
 // checkFilter refuses a property that cannot be filtered, an operator that it does not support, and an operator that
 // only advanced queries support.
 func (c *call) checkFilter(n *filterNode, e *entity, advanced bool) *reply {
+	if many := n.clauses(); many > maxClauses {
+		return c.graphError(http.StatusBadRequest, codeUnsupportedQuery, fmt.Sprintf(
+			"Too many child clauses specified in search filter expression containing 'OR' operators: %d. Max allowed: %d.", many, maxClauses))
+	}
 	switch n.op {
 	case "and", "or":
 		for _, k := range n.kids {

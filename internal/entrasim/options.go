@@ -17,6 +17,14 @@ type Options struct {
 	Latency time.Duration
 	// ReadBackLag is how long a GET keeps showing the stamp from before a revocation.
 	ReadBackLag time.Duration
+	// Replicas are what each copy of the directory lags behind ReadBackLag. Every read is answered by one of them, in an
+	// order that the seed fixes for each person, so that a newer stamp may be followed by an older one. None means one
+	// copy without a lag of its own.
+	Replicas []time.Duration
+	// Faults are on from the start; Inject adds others.
+	Faults []Fault
+	// KeepRequests is how many requests Requests remembers. Zero means 20,000, less than zero none.
+	KeepRequests int
 	// CAEDelay is how long Graph goes on accepting a revoked token of a client that declared cp1. Entra promises up
 	// to 15 minutes (Microsoft Learn, Continuous access evaluation); the default is none.
 	CAEDelay time.Duration
@@ -84,8 +92,13 @@ type Quota struct {
 	// TenantWrites is the number of writes per TenantWindow of all apps. Zero means 18,000 per 300 s.
 	TenantWrites int
 	TenantWindow time.Duration
+	// OtherWrites is how many of the tenant's writes other applications use up per second.
+	OtherWrites float64
 	// ResourceUnits is the budget per 10 s. Zero means 3,500, 5,000 or 8,000 by the size of the tenant.
 	ResourceUnits int
+	// SignInActivity is how many requests per minute may ask for signInActivity. Microsoft documents 10 for an app in a
+	// tenant; zero means no limit, because ten user cards would use it up.
+	SignInActivity int
 	// RetryAfter is what a 429 asks for. Zero means 10 s, the value in Microsoft's example.
 	RetryAfter time.Duration
 }
@@ -99,6 +112,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.KeepRequests == 0 {
+		o.KeepRequests = requestsKept
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -49,6 +49,11 @@ var kindText = map[FaultKind]string{
 	SlowBody:        "Answers trickle in over two seconds",
 	StaleReplica:    "Reading shows the stamp from before",
 	StaleRole:       "Roles do not count for tokens issued until now",
+
+	ResetConnection:  "The connection breaks under everything in flight on it",
+	RoleEnds:         "The caller's activated roles end",
+	TenantQuotaEaten: "Another app uses up the tenant's write quota",
+	AccountCreated:   "An account is created just before",
 }
 
 type knobsData struct {
@@ -77,16 +82,27 @@ func (s *Sim) knobsPage(w http.ResponseWriter, r *http.Request) {
 		d.Kinds = append(d.Kinds, kindOption{string(k), kindText[k]})
 	}
 	for _, f := range s.faults.list() {
-		row := faultRow{ID: f.id, Text: kindText[f.Kind], Match: strings.TrimSpace(f.Method + " " + f.Match), Left: "until removed"}
-		if f.Times > 0 {
-			row.Left = fmt.Sprintf("%d more", f.left)
-		}
+		row := faultRow{ID: f.id, Text: kindText[f.Kind], Match: strings.TrimSpace(f.Method + " " + f.Match), Left: f.howOften()}
 		if p, found := s.User(f.UserID); found {
 			row.About = p.Name
 		}
 		d.Faults = append(d.Faults, row)
 	}
 	s.page(w, http.StatusOK, "knobs", "", layout{Title: "Knobs", Data: d})
+}
+
+func (a *activeFault) howOften() string {
+	out := "until removed"
+	if a.Times > 0 {
+		out = fmt.Sprintf("%d more", a.left)
+	}
+	if a.Rate > 0 {
+		out += fmt.Sprintf(", %g %% of requests", a.Rate*100)
+	}
+	if wait := a.After - a.came; wait > 0 {
+		out += fmt.Sprintf(", after %d requests", wait)
+	}
+	return out
 }
 
 // knobNotices are the only texts that the address may choose from.
@@ -123,13 +139,18 @@ func (s *Sim) setFault(w http.ResponseWriter, r *http.Request) {
 		knobDone(w, r, "removed")
 		return
 	}
-	f := Fault{Kind: FaultKind(r.PostFormValue("kind")), Match: strings.TrimSpace(r.PostFormValue("match"))}
-	times, err := strconv.Atoi(r.PostFormValue("times"))
-	if err != nil || times < 0 || times > 1_000_000 || kindText[f.Kind] == "" {
+	f := Fault{
+		Kind: FaultKind(r.PostFormValue("kind")), Method: strings.ToUpper(strings.TrimSpace(r.PostFormValue("method"))),
+		Match: strings.TrimSpace(r.PostFormValue("match")),
+	}
+	times, err1 := formNumber(r, "times", 1_000_000)
+	after, err2 := formNumber(r, "after", 1_000_000)
+	share, err3 := formNumber(r, "share", 100)
+	if errors.Join(err1, err2, err3) != nil || kindText[f.Kind] == "" {
 		knobDone(w, r, "invalid")
 		return
 	}
-	f.Times = times
+	f.Times, f.After, f.Rate = int(times), int(after), share/100
 	if who := strings.TrimSpace(r.PostFormValue("user")); who != "" {
 		p, found := s.User(who)
 		if !found {
@@ -140,6 +161,18 @@ func (s *Sim) setFault(w http.ResponseWriter, r *http.Request) {
 	}
 	s.Inject(f)
 	knobDone(w, r, "fault")
+}
+
+// formNumber reads a field of a form that is a number from 0 to most; an empty one is 0.
+func formNumber(r *http.Request, name string, most float64) (float64, error) {
+	v := strings.TrimSpace(r.PostFormValue(name))
+	if v == "" {
+		return 0, nil
+	}
+	if n, err := strconv.ParseFloat(v, 64); err == nil && n >= 0 && n <= most {
+		return n, nil
+	}
+	return 0, errors.New("not a number from 0 to the most allowed")
 }
 
 func (s *Sim) setPerson(w http.ResponseWriter, r *http.Request) {

@@ -7,7 +7,7 @@ import (
 
 // Request is one Graph request as the simulator saw it. Status 0 means that no answer was sent.
 type Request struct {
-	Method, Path, Query        string // Path is canonical: /v1.0/users/{id}/..., also for /me
+	Method, Path, Query        string // canonical: /v1.0/users/{id}/..., also for /me; as it was asked when its token was refused
 	Status                     int
 	UserID                     string // the caller; the service principal of an application
 	RequestID, ClientRequestID string
@@ -20,6 +20,7 @@ const requestsKept = 20_000
 // requestLog keeps the last requests in a ring.
 type requestLog struct {
 	mu    sync.Mutex
+	keep  int
 	ring  []Request
 	start int
 }
@@ -27,16 +28,16 @@ type requestLog struct {
 func (l *requestLog) add(r Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.ring) < requestsKept {
+	if len(l.ring) < l.keep {
 		l.ring = append(l.ring, r)
 		return
 	}
 	l.ring[l.start] = r
-	l.start = (l.start + 1) % requestsKept
+	l.start = (l.start + 1) % l.keep
 }
 
-// Requests returns the Graph requests seen, oldest first; only the last 20,000 are kept. Items of a batch are listed
-// beside the batch.
+// Requests returns the Graph requests seen, oldest first; only the last ones are kept (Options.KeepRequests). Items of
+// a batch are listed beside the batch. What must be counted over a long run is in Totals and Tally.
 func (s *Sim) Requests() []Request {
 	l := &s.requests
 	l.mu.Lock()

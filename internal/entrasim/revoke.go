@@ -25,7 +25,10 @@ func (s *Sim) revoke(u *user, o revokeOptions) {
 	at := now.Add(o.forward).Unix()
 	u.setStamp(at, now.Add(time.Duration(s.lag.Load())))
 	u.cut, u.cutAt = s.seq.Add(1), now.UnixNano()
-	u.revocations++
+	if u.revocations++; u.revocations == 1 {
+		s.counters.revoked.Add(1)
+	}
+	s.counters.revocations.Add(1)
 	s.tenant.addAudit(u, now, old, at, o)
 }
 

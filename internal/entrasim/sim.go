@@ -27,6 +27,7 @@ type Sim struct {
 	latency atomic.Int64
 	lag     atomic.Int64
 	offset  atomic.Int64
+	spread  atomic.Pointer[[]time.Duration] // the lags of the replicas
 
 	mu     sync.RWMutex // guards tenant and apps
 	tenant *tenant
@@ -36,8 +37,10 @@ type Sim struct {
 
 	grants   grantStore
 	faults   faultSet
+	chance   chances
 	throttle throttle
 	requests requestLog
+	counters counters
 	tokens   tokenCache
 	lifetime lifetimes
 	victims  victimStore
@@ -81,6 +84,12 @@ func New(o Options) (*Sim, error) {
 	s.grants.init()
 	s.lifetime.init(o.Seed)
 	s.throttle.init(o.Quota, len(s.tenant.users))
+	s.requests.keep = max(o.KeepRequests, 0)
+	s.SetReplicas(o.Replicas...)
+	s.chance.seed = o.Seed
+	for _, f := range o.Faults {
+		s.Inject(f)
+	}
 	s.client = &http.Client{Transport: s.newTransport()}
 	if err := s.registerApps(); err != nil {
 		return nil, err
@@ -119,6 +128,7 @@ func (s *Sim) Listen(browserAddr, tlsAddr string) error {
 	s.addVictimRedirect()
 	s.browser = s.newServer(s.browserHandler())
 	s.tls = s.newServer(s.tlsHandler())
+	s.tls.ConnContext = withConn
 	s.tls.TLSConfig = &tls.Config{Certificates: []tls.Certificate{s.ca.leaf}, MinVersion: tls.VersionTLS12}
 	s.serve(func() error { return s.browser.Serve(bl) })
 	s.serve(func() error { return s.tls.ServeTLS(tl, "", "") })

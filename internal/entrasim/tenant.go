@@ -3,6 +3,7 @@ package entrasim
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,7 +16,8 @@ type tenant struct {
 	groups                  []*group
 	units                   []*unit
 	principals              []*servicePrincipal
-	userIndex               map[string]int32 // by id and by lower-case user principal name
+	userIndex               map[string]int32   // by id and by lower-case user principal name
+	mailIndex               map[string][]int32 // by lower-case address, where it is not the user principal name
 	groupIndex              map[string]int32
 	byName                  []int32 // users in order of display name; nil when it must be made again
 	roleObjects             map[string]string
@@ -38,16 +40,17 @@ type user struct {
 	office                               *office // nil: none
 	enabled, guest, elsewhere, synced    bool
 	agent, invited                       bool
+	invitation                           uint8
 	created, passwordChanged, lastSignIn int64 // Unix seconds; 0 is never
 	lastInteractive, lastNonInteractive  int64
 	validFrom                            int64
 	stamps                               []stamp // newer stamps, oldest first
 	cut                                  uint64  // grants numbered up to here are dead
 	cutAt                                int64   // Unix nanoseconds, on Graph's clock
-	revocations                          int
+	revocations                          uint32
+	posts, reads                         atomic.Uint32 // see Tally; the only fields that Sim.mu does not guard
 	groups, units                        []int32
 	ownedGroups                          []int32
-	invitation                           uint8
 }
 
 // How far an invitation has come; the values index invitationStates.
@@ -93,7 +96,7 @@ type group struct {
 type unit struct {
 	id, name, description string
 	restricted            bool
-	members               []int32
+	members, groups       []int32 // the members of a group are not in the unit
 }
 
 type servicePrincipal struct {
@@ -177,6 +180,10 @@ func (t *tenant) addUser(u *user) int32 {
 	t.users = append(t.users, u)
 	t.userIndex[u.id] = i
 	t.userIndex[strings.ToLower(u.upn)] = i
+	if u.mail != u.upn && u.mail != "" {
+		mail := strings.ToLower(u.mail)
+		t.mailIndex[mail] = append(t.mailIndex[mail], i)
+	}
 	t.byName = nil
 	return i
 }
@@ -190,6 +197,11 @@ func (t *tenant) join(g int32, members ...int32) {
 			t.groups[g].users = append(t.groups[g].users, m)
 		}
 	}
+}
+
+func (t *tenant) joinUnit(unit, member int32) {
+	t.users[member].units = append(t.users[member].units, unit)
+	t.units[unit].members = append(t.units[unit].members, member)
 }
 
 func (t *tenant) own(g int32, owner int32) {
@@ -247,35 +259,43 @@ func (t *tenant) climb(out []int32) []int32 {
 	return out
 }
 
-// descend lists the groups inside g, g excluded, each once.
-func (t *tenant) descend(g int32) []int32 {
-	seen := map[int32]bool{g: true}
+// content is what a group holds, directly or through groups, each once and in the order of first sight.
+type content struct {
+	users, groups, principals []int32
+}
+
+// content looks into g and the groups inside it, which may hold each other in a circle. A group that may not be entered
+// is listed, but not looked into; g itself is.
+func (t *tenant) content(g int32, enter func(*group) bool) content {
+	if top := t.groups[g]; len(top.groups) == 0 {
+		return content{top.users, nil, top.principals}
+	}
+	var out content
+	seenGroup, seenUser, seenPrincipal := map[int32]bool{g: true}, make([]bool, len(t.users)), make([]bool, len(t.principals))
 	queue := []int32{g}
 	for i := 0; i < len(queue); i++ {
-		for _, c := range t.groups[queue[i]].groups {
-			if !seen[c] {
-				seen[c] = true
-				queue = append(queue, c)
+		in := t.groups[queue[i]]
+		if i > 0 && !enter(in) {
+			continue
+		}
+		out.users = appendNew(out.users, in.users, seenUser)
+		out.principals = appendNew(out.principals, in.principals, seenPrincipal)
+		for _, inner := range in.groups {
+			if !seenGroup[inner] {
+				seenGroup[inner] = true
+				queue = append(queue, inner)
 			}
 		}
 	}
-	return queue[1:]
+	out.groups = queue[1:]
+	return out
 }
 
-// transitiveUsers lists the accounts inside g, each once, in the order of first sight.
-func (t *tenant) transitiveUsers(g int32) []int32 {
-	inner := t.descend(g)
-	if len(inner) == 0 {
-		return t.groups[g].users
-	}
-	seen := make([]bool, len(t.users))
-	var out []int32
-	for _, i := range append([]int32{g}, inner...) {
-		for _, m := range t.groups[i].users {
-			if !seen[m] {
-				seen[m] = true
-				out = append(out, m)
-			}
+func appendNew(out, more []int32, seen []bool) []int32 {
+	for _, m := range more {
+		if !seen[m] {
+			seen[m] = true
+			out = append(out, m)
 		}
 	}
 	return out

@@ -20,7 +20,7 @@ type builder struct {
 func buildTenant(o Options, roles *roleTable) *tenant {
 	b := &builder{
 		tenant: newTenant(o), seed: o.Seed, now: o.Now().Add(o.ClockOffset).UTC().Truncate(time.Second),
-		people: newIDs(o.Seed, "people"), ids: newIDs(o.Seed, "ids"), taken: make(map[string]int, o.People),
+		people: newIDs(o.Seed, "people"), ids: newIDs(o.Seed, "ids"), taken: map[string]int{},
 	}
 	b.created = b.now.AddDate(-6, 0, 0)
 	b.addCast()
@@ -33,8 +33,10 @@ func buildTenant(o Options, roles *roleTable) *tenant {
 	b.addUnits()
 	b.addPrincipals()
 	b.addEligible()
-	b.addRoleObjects(roles)
 	b.addSignIns(o.App)
+	b.addNested()
+	b.addDelegates()
+	b.addRoleObjects(roles)
 	return b.tenant
 }
 
@@ -43,7 +45,7 @@ func newTenant(o Options) *tenant {
 	return &tenant{
 		id: ids.next(), name: "Larkfield Instruments",
 		domain: "larkfield.example", initial: "larkfield.onmicrosoft.example", fedDom: "mill.larkfield.example",
-		userIndex: make(map[string]int32, 2*o.People), groupIndex: map[string]int32{},
+		userIndex: make(map[string]int32, 2*o.People), mailIndex: map[string][]int32{}, groupIndex: map[string]int32{},
 		roleObjects: map[string]string{}, assignedTo: map[string][]*assignment{},
 		consoleRoles: map[string][]string{}, auditIDs: newIDs(o.Seed, "audit"),
 	}
@@ -96,9 +98,11 @@ func (b *builder) assignRole(principal, role, scope string) {
 	b.assign(&assignment{id: b.ids.next(), principal: principal, role: role, scope: scope, since: b.now.AddDate(0, -8, 0)})
 }
 
+const admins = 14
+
 // addAdmins gives the tenant a usual set of administrators beside the cast.
 func (b *builder) addAdmins() {
-	for _, role := range []string{
+	for _, role := range [admins]string{
 		RoleGlobalAdministrator, RoleGlobalAdministrator, RoleUserAdministrator, RoleHelpdeskAdministrator,
 		RoleHelpdeskAdministrator, RoleAuthenticationAdministrator, RolePrivilegedRoleAdministrator,
 		RoleExchangeAdministrator, RoleSecurityReader, RoleReportsReader, RoleGlobalReader, RoleGroupsAdministrator,
@@ -196,11 +200,6 @@ func (b *builder) addUnits() {
 	b.joinUnit(1, b.indexOf(cast["Eleanor Voss"]))
 	b.assignRole(cast["Joseph Barasa"].id, RoleHelpdeskAdministrator, "/administrativeUnits/"+leeds.id)
 	b.assignRole(cast["Saoirse Kell"].id, RoleUserAdministrator, "/administrativeUnits/"+exec.id)
-}
-
-func (b *builder) joinUnit(unit int32, u int32) {
-	b.users[u].units = append(b.users[u].units, unit)
-	b.units[unit].members = append(b.units[unit].members, u)
 }
 
 func (b *builder) castByName() map[string]*user {

@@ -48,6 +48,22 @@ func TestSameSeedMakesTheSameTenant(t *testing.T) {
 	if !reflect.DeepEqual(a.People(300), b.People(300)) {
 		t.Error("same seed, other people")
 	}
+	directory := func(s *entrasim.Sim) (out []map[string]any) {
+		must(t, s.Listen("127.0.0.1:0", "127.0.0.1:0"))
+		bearer := mint(t, s, s.Cast().Auditor)
+		for _, path := range []string{
+			"/users?$top=999&$select=id,userPrincipalName,companyName,createdDateTime,signInSessionsValidFromDateTime", "/groups?$top=999",
+			"/roleManagement/directory/roleAssignments", "/roleManagement/directory/roleEligibilityScheduleInstances",
+			"/directory/administrativeUnits", "/directoryRoles", "/groups/" + groupID(t, s, "On call") + "/transitiveMembers?$select=id",
+		} {
+			got, _ := all(t, s, bearer, path)
+			out = append(out, got...)
+		}
+		return out
+	}
+	if first := directory(a); len(first) < 400 || !reflect.DeepEqual(first, directory(b)) {
+		t.Error("same seed, another directory")
+	}
 	if a.TenantID() == other.TenantID() || a.Cast().Victim.ID == other.Cast().Victim.ID {
 		t.Error("another seed, same ids")
 	}

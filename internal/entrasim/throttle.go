@@ -15,6 +15,7 @@ const defaultRetryAfter = 10 * time.Second
 // bucket is a token bucket that starts full.
 type bucket struct {
 	size, tokens, perSecond float64
+	drain                   float64 // tokens per second that others take
 	last                    time.Time
 }
 
@@ -24,12 +25,20 @@ func newBucket(size int, window time.Duration) *bucket {
 
 func (b *bucket) fill(now time.Time) {
 	if !b.last.IsZero() && now.After(b.last) {
-		b.tokens = min(b.size, b.tokens+now.Sub(b.last).Seconds()*b.perSecond)
+		grown := b.tokens + now.Sub(b.last).Seconds()*(b.perSecond-b.drain)
+		b.tokens = max(min(b.size, grown), min(b.tokens, 0))
 	}
 	b.last = now
 }
 
 func (b *bucket) used() float64 { return 1 - b.tokens/b.size }
+
+// refuse counts a request that the bucket refused, because Graph goes on counting while it throttles (Microsoft Learn,
+// throttling guidance): whoever does not wait waits longer. How far this goes is not documented; here as far as waiting
+// for Retry-After makes good again.
+func (b *bucket) refuse(n float64, retry time.Duration) {
+	b.tokens = max(b.tokens-n, min(b.tokens, n-b.perSecond*retry.Seconds()))
+}
 
 // throttle is Graph's quota of identity and access, by Microsoft's page of service-specific throttling limits. Each
 // application has its own buckets, and all share the tenant's.
@@ -41,8 +50,8 @@ type throttle struct {
 }
 
 type appBuckets struct {
-	units, writes, reports *bucket
-	refused                float64 // share of recent requests that were refused
+	units, writes, reports, activity *bucket
+	refused                          float64 // share of recent requests that were refused
 }
 
 func (t *throttle) init(q Quota, people int) {
@@ -67,6 +76,7 @@ func (t *throttle) init(q Quota, people int) {
 		q.RetryAfter = defaultRetryAfter
 	}
 	t.q, t.apps, t.tenant = q, map[string]*appBuckets{}, newBucket(q.TenantWrites, q.TenantWindow)
+	t.tenant.drain = q.OtherWrites
 }
 
 // unitsFor is the budget per 10 s for a tenant of this size.
@@ -85,7 +95,7 @@ func (t *throttle) bucketsOf(app string) *appBuckets {
 	if b == nil {
 		b = &appBuckets{
 			units: newBucket(t.q.ResourceUnits, 10*time.Second), writes: newBucket(t.q.Writes, t.q.WriteWindow),
-			reports: newBucket(5, 10*time.Second),
+			reports: newBucket(5, 10*time.Second), activity: newBucket(t.q.SignInActivity, time.Minute),
 		}
 		t.apps[app] = b
 	}
@@ -109,63 +119,66 @@ func (s spending) mark(rep *reply) {
 	}
 }
 
-// admit takes the cost of the call from the quota, or answers 429. A refused call costs nothing.
+// limit is one of the limits that a call is held against.
+type limit struct {
+	*bucket
+	need        float64
+	scope, info string // of the headers of a 429
+}
+
+// limits lists what holds for the call, the widest first.
+func (t *throttle) limits(c *call, b *appBuckets, units int) []limit {
+	out := make([]limit, 0, 4)
+	if c.route.writes() {
+		out = append(out,
+			limit{t.tenant, 1, "Tenant/Write", "WriteLimitExceeded"},
+			limit{b.writes, 1, "Tenant_Application/Write", "WriteLimitExceeded"})
+	}
+	if c.route.report {
+		out = append(out, limit{b.reports, 1, "Tenant_Application/ReadWrite", "CPULimitExceeded"})
+	}
+	if t.q.SignInActivity > 0 && c.needsSignInActivity() {
+		out = append(out, limit{b.activity, 1, "Tenant_Application/ReadWrite", "CPULimitExceeded"})
+	}
+	return append(out, limit{b.units, float64(units), "Tenant_Application/ReadWrite", "ResourceUnitLimitExceeded"})
+}
+
+// admit takes the cost of the call from the quota, or answers 429.
 func (t *throttle) admit(c *call) (spending, *reply) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if c.route.lockFree {
 		return spending{}, nil // a batch costs what its items cost
 	}
 	s := spending{units: c.cost()}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.q.Disabled {
 		return s, nil
 	}
 	now := c.sim.now()
 	b := t.bucketsOf(c.token.AppID)
-	write := c.method != http.MethodGet
-	for _, k := range []*bucket{b.units, b.writes, b.reports, t.tenant} {
-		k.fill(now)
-	}
-	if scope, info := t.exceeded(c, b, s.units, write); scope != "" {
-		b.refused = b.refused*0.98 + 0.02
-		s.percent = min(1.8, 1+b.refused)
-		return s, t.refuse(c, scope, info)
-	}
+	limits := t.limits(c, b, s.units)
 	b.refused *= 0.98
-	b.units.tokens -= float64(s.units)
-	s.percent = b.units.used()
-	if write {
-		b.writes.tokens--
-		t.tenant.tokens--
-		s.percent = max(s.percent, b.writes.used(), t.tenant.used())
+	for _, l := range limits {
+		if l.fill(now); l.tokens > l.need-1e-6 { // the rest is rounding
+			continue
+		}
+		l.refuse(l.need, t.q.RetryAfter)
+		b.refused += 0.02
+		s.percent = min(1.8, 1+b.refused)
+		return s, t.refuse(c, l)
 	}
-	if c.route.report {
-		b.reports.tokens--
+	for _, l := range limits {
+		l.tokens -= l.need
+		s.percent = max(s.percent, l.used())
 	}
 	return s, nil
 }
 
-// exceeded names the first limit that the call would break.
-func (t *throttle) exceeded(c *call, b *appBuckets, units int, write bool) (scope, info string) {
-	own := c.token.AppID + "/" + c.token.TenantID
-	switch {
-	case write && t.tenant.tokens < 1:
-		return "Tenant/Write/" + own, "WriteLimitExceeded"
-	case write && b.writes.tokens < 1:
-		return "Tenant_Application/Write/" + own, "WriteLimitExceeded"
-	case c.route.report && b.reports.tokens < 1:
-		return "Tenant_Application/ReadWrite/" + own, "CPULimitExceeded"
-	case b.units.tokens < float64(units):
-		return "Tenant_Application/ReadWrite/" + own, "ResourceUnitLimitExceeded"
-	}
-	return "", ""
-}
-
-func (t *throttle) refuse(c *call, scope, info string) *reply {
+func (t *throttle) refuse(c *call, l limit) *reply {
 	rep := c.graphError(http.StatusTooManyRequests, codeTooMany, "Too many requests.")
 	rep.set("Retry-After", retrySeconds(t.q.RetryAfter))
-	rep.set("x-ms-throttle-scope", scope)
-	return rep.set("x-ms-throttle-information", info)
+	rep.set("x-ms-throttle-scope", l.scope+"/"+c.token.AppID+"/"+c.token.TenantID)
+	return rep.set("x-ms-throttle-information", l.info)
 }
 
 // spendTenant takes writes from the quota that all applications share.
@@ -178,11 +191,13 @@ func (t *throttle) spendTenant(n int, now time.Time) {
 
 // cost is what Microsoft's table says: the base, less one for $select and for a small $top, one more for $expand.
 func (c *call) cost() int {
-	if c.method != http.MethodGet {
-		return 1
-	}
 	n := max(c.route.cost, 1)
-	if c.query.Get("$select") != "" {
+	switch selected := c.query.Get("$select") != ""; {
+	case c.route.writes():
+		return 1
+	case selected && c.route.selectCost > 0:
+		n = c.route.selectCost
+	case selected:
 		n--
 	}
 	if top, err := strconv.Atoi(c.query.Get("$top")); err == nil && top < 20 {

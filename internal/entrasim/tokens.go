@@ -41,6 +41,7 @@ type accessClaims struct {
 	Version   string   `json:"ver"`
 	WIDs      []string `json:"wids,omitempty"`
 	Caps      []string `json:"xms_cc,omitempty"`
+	scopeList []string // of Scope, in a token that was verified
 }
 
 // seq is the number of the token. Entra keeps what it needs to validate a token again in the claim rh and tells
@@ -52,8 +53,6 @@ func (c *accessClaims) seq() uint64 {
 	}
 	return n
 }
-
-func (c *accessClaims) scopes() []string { return strings.Fields(c.Scope) }
 
 func (c *accessClaims) cp1() bool {
 	return slices.ContainsFunc(c.Caps, func(v string) bool { return strings.EqualFold(v, "cp1") })
@@ -231,6 +230,7 @@ func (s *Sim) verify(raw string) (*accessClaims, bool) {
 	if err := tok.Claims(&s.keys.key.PublicKey, c); err != nil {
 		return nil, false
 	}
+	c.scopeList = strings.Fields(c.Scope)
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()
 	if s.tokens.m == nil || len(s.tokens.m) > 10_000 {

@@ -151,25 +151,37 @@ func groupsOf(list []models.Groupable) []directory.Group {
 	return out
 }
 
-// Federated says whether sign-ins to a domain go to another identity provider; Unknown when the tenant does not list
-// it. Graph ignores $filter and $top on domains, so that the list is searched here.
+// Federated says whether sign-ins to a domain go to another identity provider; Unknown when the tenant does not list it.
 func (c *Client) Federated(ctx context.Context, t operator.TokenSource, domain string) (directory.Tri, error) {
-	out := directory.Unknown
+	list, err := c.Domains(ctx, t)
+	for _, d := range list {
+		if strings.EqualFold(d.Name, domain) {
+			return d.Federated, nil
+		}
+	}
+	return directory.Unknown, err
+}
+
+// Domains lists the tenant's domains. Graph ignores $filter and $top on them (Microsoft Graph, known issues, 2026-02).
+func (c *Client) Domains(ctx context.Context, t operator.TokenSource) ([]directory.Domain, error) {
+	var out []directory.Domain
 	_, err := c.do(ctx, t, request{name: "domains"}, func(ctx context.Context) error {
 		of := domains.NewDomainsRequestBuilderInternal(c.path(), c.adapter)
-		list, _, err := all(maxPages*pageSize,
+		list, more, err := all(maxPages*pageSize,
 			func() (models.DomainCollectionResponseable, error) { return of.Get(ctx, nil) },
 			func(link string) (models.DomainCollectionResponseable, error) { return of.WithUrl(link).Get(ctx, nil) })
+		if err == nil && more {
+			err = errTooLong
+		}
 		for _, d := range list {
-			if !strings.EqualFold(str(d.GetId()), domain) {
-				continue
-			}
+			domain := directory.Domain{Name: strings.ToLower(str(d.GetId()))}
 			switch str(d.GetAuthenticationType()) {
 			case "Federated":
-				out = directory.Yes
+				domain.Federated = directory.Yes
 			case "Managed":
-				out = directory.No
+				domain.Federated = directory.No
 			}
+			out = append(out, domain)
 		}
 		return err
 	})

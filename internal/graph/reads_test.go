@@ -86,13 +86,13 @@ func TestUPNIsEscaped(t *testing.T) {
 
 func TestSessionsFromReadsByObjectID(t *testing.T) {
 	t.Parallel()
-	s := site(t, map[string]string{"/users/" + annID: `{"id":"` + annID + `","signInSessionsValidFromDateTime":"2026-03-03T10:00:00Z"}`})
+	s := site(t, map[string]string{"/users/" + annID: `{"id":"` + annID + `","signInSessionsValidFromDateTime":"2026-03-03T10:00:00Z","externalUserState":"Accepted"}`})
 	got, a, err := client(t, s).SessionsFrom(t.Context(), tokens{}, annID)
-	if err != nil || !got.Equal(day(3)) || a.Status != 200 || a.Date.IsZero() {
+	if err != nil || !got.From.Equal(day(3)) || got.Elsewhere != directory.Yes || a.Status != 200 || a.Date.IsZero() {
 		t.Errorf("got %v, %+v, %v", got, a, err)
 	}
 	r := s.requests()[0]
-	if r.URL.Query().Get("$select") != "id,signInSessionsValidFromDateTime" || r.Header.Get("ConsistencyLevel") != "" {
+	if r.URL.Query().Get("$select") != "id,signInSessionsValidFromDateTime,userPrincipalName,creationType,externalUserState,identities" || r.Header.Get("ConsistencyLevel") != "" {
 		t.Errorf("read with %s", r.URL.RawQuery)
 	}
 }
@@ -122,7 +122,7 @@ func TestMembershipsTellApartGroupsRolesAndUnits(t *testing.T) {
 			{ID: spID},
 		},
 		Roles: []directory.Role{ga},
-		Units: []directory.Unit{{ID: unitID, Name: "North", Restricted: directory.Yes}, {ID: annID}},
+		Units: []directory.Unit{{ID: unitID, Name: "North", Restricted: directory.Yes, Hidden: directory.No}, {ID: annID}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v\n-want +got:\n%s", err, diff)
@@ -169,10 +169,10 @@ func TestRolesAreReadWithScopesAndTimes(t *testing.T) {
 	}
 	holders, err := c.Holders(t.Context(), tokens{}, gaRole, directory.Active)
 	wantHolders := []directory.Holder{
-		{ID: annID, Name: "Ann", UPN: "ann@contoso.example", Kind: "user", How: directory.Active, Scope: "/"},
-		{ID: groupID, Name: "Tier 0", Kind: "group", How: directory.Active, Scope: "/administrativeUnits/" + unitID},
-		{ID: spID, Name: "Robot", Kind: "servicePrincipal", How: directory.Active, Scope: "/"},
-		{ID: bobID, How: directory.Active, Scope: "/"},
+		{ID: annID, Name: "Ann", UPN: "ann@contoso.example", Kind: "user", How: directory.Active, Scope: "/", RoleID: gaRole},
+		{ID: groupID, Name: "Tier 0", Kind: "group", How: directory.Active, Scope: "/administrativeUnits/" + unitID, RoleID: custom},
+		{ID: spID, Name: "Robot", Kind: "servicePrincipal", How: directory.Active, Scope: "/", RoleID: gaRole},
+		{ID: bobID, How: directory.Active, Scope: "/", RoleID: gaRole},
 	}
 	if diff := cmp.Diff(wantHolders, holders); diff != "" || err != nil {
 		t.Errorf("%v\n-want +got:\n%s", err, diff)

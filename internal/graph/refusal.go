@@ -27,7 +27,7 @@ const (
 func refusal(resp *http.Response, a directory.Answer, now time.Time) *directory.CallError {
 	e := &directory.CallError{
 		Status: a.Status, RequestID: a.RequestID, ClientRequestID: a.ClientRequestID, Date: a.Date, Sent: true,
-		RetryAfter:    retryAfter(resp.Header.Get("Retry-After"), now),
+		Load: a.Load, RetryAfter: retryAfter(resp.Header.Get("Retry-After"), now),
 		ThrottleScope: plain(resp.Header.Get("x-ms-throttle-scope"), maxMessage),
 		Claims:        claimsOf(resp.Header.Values("WWW-Authenticate")),
 	}

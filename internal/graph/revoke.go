@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"time"
 
 	"github.com/microsoftgraph/msgraph-sdk-go/users"
 
@@ -33,15 +32,21 @@ func (c *Client) revoke(ctx context.Context, t operator.TokenSource, id string, 
 	})
 }
 
-// SessionsFrom reads by object id since when a user's sessions are valid (signInSessionsValidFromDateTime, whole
-// seconds, Graph's clock); the zero time means that Graph gave none.
-func (c *Client) SessionsFrom(ctx context.Context, t operator.TokenSource, oid string) (time.Time, directory.Answer, error) {
+// sessionFields is $select of what a read-back judges: the stamp, and where the account signs in.
+var sessionFields = []string{
+	"id", "signInSessionsValidFromDateTime", "userPrincipalName", "creationType", "externalUserState", "identities",
+}
+
+// SessionsFrom reads by object id since when a user's sessions are valid, on Graph's clock, and whether the account
+// signs in elsewhere by now.
+func (c *Client) SessionsFrom(ctx context.Context, t operator.TokenSource, oid string) (directory.Sessions, directory.Answer, error) {
 	if err := checkID(oid); err != nil {
-		return time.Time{}, directory.Answer{}, err
+		return directory.Sessions{}, directory.Answer{}, err
 	}
-	u, a, err := c.user(ctx, t, "read back", oid, []string{"id", "signInSessionsValidFromDateTime"})
+	u, a, err := c.user(ctx, t, "read back", oid, sessionFields)
 	if err != nil {
-		return time.Time{}, a, err
+		return directory.Sessions{}, a, err
 	}
-	return stamp(u.GetSignInSessionsValidFromDateTime()), a, nil
+	got := userOf(u)
+	return directory.Sessions{From: got.SessionsFrom, Elsewhere: got.SignsInElsewhere()}, a, nil
 }

@@ -101,7 +101,7 @@ func (c *Client) Holders(ctx context.Context, t operator.TokenSource, roleID str
 		if how == directory.Eligible {
 			list, err := c.eligibilities(ctx, filter, expand)
 			for _, e := range list {
-				out = append(out, holderOf(e, how))
+				out = append(out, candidateOf(e))
 			}
 			return err
 		}
@@ -165,8 +165,15 @@ func holdingOf(g granted, how directory.How) directory.Holding {
 }
 
 func holderOf(g granted, how directory.How) directory.Holder {
-	out := directory.Holder{ID: strings.ToLower(str(g.GetPrincipalId())), How: how, Scope: str(g.GetDirectoryScopeId())}
-	switch p := g.GetPrincipal().(type) {
+	out := principalOf(g.GetPrincipalId(), g.GetPrincipal())
+	out.How, out.Scope, out.RoleID = how, str(g.GetDirectoryScopeId()), strings.ToLower(str(g.GetRoleDefinitionId()))
+	return out
+}
+
+// principalOf tells what a principal is, as far as Graph expanded it.
+func principalOf(id *string, principal models.DirectoryObjectable) directory.Holder {
+	out := directory.Holder{ID: strings.ToLower(str(id))}
+	switch p := principal.(type) {
 	case models.Userable:
 		out.Kind, out.Name, out.UPN = "user", str(p.GetDisplayName()), str(p.GetUserPrincipalName())
 	case models.Groupable:
@@ -177,6 +184,19 @@ func holderOf(g granted, how directory.How) directory.Holder {
 	return out
 }
 
+// candidateOf is holderOf for an eligible principal, with the bounds of the eligibility.
+func candidateOf(e models.UnifiedRoleEligibilityScheduleInstanceable) directory.Holder {
+	out := holderOf(e, directory.Eligible)
+	out.Since, out.Until = stamp(e.GetStartDateTime()), stamp(e.GetEndDateTime())
+	return out
+}
+
+var unitFields = []string{"id", "displayName", "isMemberManagementRestricted", "visibility"}
+
+func (c *Client) units() *dirsdk.AdministrativeUnitsRequestBuilder {
+	return dirsdk.NewDirectoryRequestBuilderInternal(c.path(), c.adapter).AdministrativeUnits()
+}
+
 // Unit reads an administrative unit by object id.
 func (c *Client) Unit(ctx context.Context, t operator.TokenSource, id string) (directory.Unit, error) {
 	if err := checkID(id); err != nil {
@@ -184,10 +204,10 @@ func (c *Client) Unit(ctx context.Context, t operator.TokenSource, id string) (d
 	}
 	var out directory.Unit
 	_, err := c.do(ctx, t, request{name: "administrative unit"}, into(&out, func(ctx context.Context) (directory.Unit, error) {
-		u, err := dirsdk.NewDirectoryRequestBuilderInternal(c.path(), c.adapter).AdministrativeUnits().ByAdministrativeUnitId(id).Get(ctx,
+		u, err := c.units().ByAdministrativeUnitId(id).Get(ctx,
 			&dirsdk.AdministrativeUnitsAdministrativeUnitItemRequestBuilderGetRequestConfiguration{
 				QueryParameters: &dirsdk.AdministrativeUnitsAdministrativeUnitItemRequestBuilderGetQueryParameters{
-					Select: []string{"id", "displayName", "isMemberManagementRestricted"},
+					Select: unitFields,
 				},
 			})
 		if err != nil {
@@ -206,6 +226,35 @@ func unitOf(u models.AdministrativeUnitable) directory.Unit {
 	if u.GetDisplayName() != nil {
 		// Null for a unit that was not made restricted; who may not read units sees only their ids.
 		out.Restricted = yes(u.GetIsMemberManagementRestricted())
+		out.Hidden = yes(ptr(strings.EqualFold(str(u.GetVisibility()), "HiddenMembership")))
 	}
 	return out
+}
+
+// FindUnits searches administrative units by name, or lists the first when there is nothing to search for.
+func (c *Client) FindUnits(ctx context.Context, t operator.TokenSource, text string, limit int) ([]directory.Unit, error) {
+	query := &dirsdk.AdministrativeUnitsRequestBuilderGetQueryParameters{
+		Select: unitFields, Count: ptr(true), Top: ptr(int32(min(limit, pageSize))), //nolint:gosec // bounded by pageSize
+	}
+	if text != "" {
+		query.Search = quoted(text, "displayName")
+	}
+	var found []models.AdministrativeUnitable
+	_, err := c.do(ctx, t, request{name: "find administrative units"}, into(&found, func(ctx context.Context) ([]models.AdministrativeUnitable, error) {
+		list, _, err := all(limit,
+			func() (models.AdministrativeUnitCollectionResponseable, error) {
+				return c.units().Get(ctx, &dirsdk.AdministrativeUnitsRequestBuilderGetRequestConfiguration{Headers: eventual(), QueryParameters: query})
+			},
+			func(link string) (models.AdministrativeUnitCollectionResponseable, error) {
+				return c.units().WithUrl(link).Get(ctx, &dirsdk.AdministrativeUnitsRequestBuilderGetRequestConfiguration{Headers: eventual()})
+			})
+		return list, err
+	}))
+	out := make([]directory.Unit, 0, len(found))
+	for _, u := range found {
+		if directory.IsID(str(u.GetId())) {
+			out = append(out, unitOf(u))
+		}
+	}
+	return out, err
 }

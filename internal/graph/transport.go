@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -85,7 +86,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, errNoCall
 	}
 	if !t.ours(req.URL) {
-		return nil, &directory.CallError{ClientRequestID: at.clientRequestID, Sent: at.sent.Load(), Err: errForeign}
+		return nil, &directory.CallError{Code: directory.CodeForeign, ClientRequestID: at.clientRequestID, Sent: at.sent.Load(), Err: errForeign}
 	}
 	resp, err := t.once(req, at)
 	if err == nil || req.Method != http.MethodGet {
@@ -126,6 +127,7 @@ func (t *transport) once(req *http.Request, at *call) (*http.Response, error) {
 	at.saw(resp.StatusCode)
 	answer := directory.Answer{
 		Status: resp.StatusCode, RequestID: plain(resp.Header.Get("request-id"), maxID), ClientRequestID: at.clientRequestID,
+		Load: load(resp.Header.Get("x-ms-throttle-limit-percentage")),
 	}
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		answer.Date = date.UTC()
@@ -138,6 +140,15 @@ func (t *transport) once(req *http.Request, at *call) (*http.Response, error) {
 	at.answered(answer)
 	resp.Body = &limited{ReadCloser: resp.Body, left: maxAnswer}
 	return resp, nil
+}
+
+// load reads x-ms-throttle-limit-percentage; 0 for what is no share of a limit (Microsoft names 0.8 to 1.8).
+func load(header string) float64 {
+	n, err := strconv.ParseFloat(header, 64)
+	if err != nil || !(n >= 0 && n < 100) { // NaN is none either
+		return 0
+	}
+	return n
 }
 
 // again says whether a failed GET is worth one repetition, and after how long.

@@ -84,7 +84,7 @@ func TestEveryRefusalBecomesACallError(t *testing.T) {
 		{"empty", 500, nil, "", directory.CallError{}},
 		{"json of another shape", 500, json, `[1,2]`, directory.CallError{RequestID: "req-9"}},
 		{"a redirect", 302, map[string]string{"Location": "https://elsewhere.example/v1.0/users"}, "", directory.CallError{}},
-		{"seconds to wait", 429, map[string]string{"Retry-After": "17", "x-ms-throttle-scope": "Tenant/Write"}, "", directory.CallError{RetryAfter: 17 * time.Second, ThrottleScope: "Tenant/Write"}},
+		{"seconds to wait", 429, map[string]string{"Retry-After": "17", "x-ms-throttle-scope": "Tenant/Write", "x-ms-throttle-limit-percentage": "1.2"}, "", directory.CallError{RetryAfter: 17 * time.Second, ThrottleScope: "Tenant/Write", Load: 1.2}},
 		{"parts of a second", 429, map[string]string{"Retry-After": "2.5"}, "", directory.CallError{RetryAfter: 2500 * time.Millisecond}},
 		{"nonsense to wait", 429, map[string]string{"Retry-After": "soon"}, "", directory.CallError{}},
 		{"a negative wait", 503, map[string]string{"Retry-After": "-3"}, "", directory.CallError{}},

@@ -50,7 +50,7 @@ func (c *Client) user(ctx context.Context, t operator.TokenSource, name, id stri
 	}
 	if got := str(u.GetId()); !directory.IsID(got) || directory.IsID(id) && !strings.EqualFold(got, id) {
 		return nil, a, &directory.CallError{
-			Status: a.Status, Code: "UnexpectedAnswer", Message: "the answer is about another object", Sent: true,
+			Status: a.Status, Code: directory.CodeUnexpected, Message: "the answer is about another object", Sent: true,
 			RequestID: a.RequestID, ClientRequestID: a.ClientRequestID, Date: a.Date,
 		}
 	}
@@ -144,7 +144,7 @@ func (c *Client) LastSignIn(ctx context.Context, t operator.TokenSource, userID 
 	}, nil
 }
 
-// userOf makes a domain user of the SDK's. It takes for granted that userFields were selected.
+// userOf makes a domain user of the SDK's. What was not selected stays empty, and so do its facts.
 func userOf(u models.Userable) directory.User {
 	out := directory.User{
 		ID: strings.ToLower(str(u.GetId())), UPN: str(u.GetUserPrincipalName()), Name: str(u.GetDisplayName()),

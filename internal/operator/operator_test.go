@@ -19,7 +19,12 @@ var want = map[string]string{
 	"auth.signout": "signed in", "norole": "signed in",
 	"home": "RLPAD", "me": "RLPAD", "me.revoke": "RLPAD",
 	"search": "RL", "user": "RL", "user.revoke": "RL", "group": "RL", "role": "RL",
-	"runs": "RLPAD", "run": "RLPAD", "run.resume": "RLPAD",
+	"scopes": "L", "scope": "L", "scope.new": "L", "scope.add": "L", "scope.remove": "L", "scope.save": "L", "scope.copy": "L",
+	"scope.delete": "L", "scope.preview": "L",
+	"plan": "LPAD", "plan.csv": "LPAD", "plan.compare": "LPAD", "plan.without": "L", "plan.again": "L", "plan.run": "L",
+	"runs": "RLPAD", "run": "RLPAD", "run.resume": "RLPAD", "run.report": "RLPAD", "run.report.json": "RLPAD",
+	"run.pause": "L", "run.cancel": "L", "run.again": "L", "run.latecomers": "L",
+	"protected": "LPAD", "protected.add": "D", "protected.remove": "D",
 	"ledger": "LPAD", "ledger.event": "LPAD",
 	"outside": "RL", "outside.record": "RL",
 }
@@ -92,7 +97,7 @@ func TestVisible(t *testing.T) {
 		{"R", true, false, false, false},
 		{"L", true, true, true, false},
 		{"P", true, true, true, false},
-		{"A", true, true, false, false},
+		{"A", true, true, true, false},
 		{"D", true, true, true, false},
 	}
 	for _, tt := range tests {

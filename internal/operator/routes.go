@@ -27,7 +27,11 @@ var (
 	everyone = Roles{Responder, Lead, Approver, Auditor, Admin}
 	actors   = Roles{Responder, Lead}
 	watchers = Roles{Responder, Lead, Approver, Auditor, Admin}
-	readers  = Roles{Lead, Approver, Auditor, Admin}
+	leads    = Roles{Lead}
+	admins   = Roles{Admin}
+	// planReaders see a plan once it was submitted; Visible decides about each.
+	planReaders = Roles{Lead, Approver, Auditor, Admin}
+	readers     = Roles{Lead, Approver, Auditor, Admin}
 )
 
 // Routes is the whole table: what is not in it is not served. Static files and health checks are mounted beside it;
@@ -50,9 +54,36 @@ func Routes() []Route {
 		{Name: "group", Method: "GET", Pattern: "/groups/{id}", Access: ByRole, Roles: actors},
 		{Name: "role", Method: "GET", Pattern: "/roles/{id}", Access: ByRole, Roles: actors},
 
+		{Name: "scopes", Method: "GET", Pattern: "/scopes", Access: ByRole, Roles: leads},
+		{Name: "scope.new", Method: "POST", Pattern: "/scopes", Access: ByRole, Roles: leads},
+		{Name: "scope", Method: "GET", Pattern: "/scopes/{id}", Access: ByRole, Roles: leads},
+		{Name: "scope.add", Method: "POST", Pattern: "/scopes/{id}/add", Access: ByRole, Roles: leads},
+		{Name: "scope.remove", Method: "POST", Pattern: "/scopes/{id}/remove", Access: ByRole, Roles: leads},
+		{Name: "scope.save", Method: "POST", Pattern: "/scopes/{id}/save", Access: ByRole, Roles: leads},
+		{Name: "scope.copy", Method: "POST", Pattern: "/scopes/{id}/copy", Access: ByRole, Roles: leads},
+		{Name: "scope.delete", Method: "POST", Pattern: "/scopes/{id}/delete", Access: ByRole, Roles: leads},
+		{Name: "scope.preview", Method: "POST", Pattern: "/scopes/{id}/preview", Access: ByRole, Roles: leads},
+
+		{Name: "plan", Method: "GET", Pattern: "/plans/{id}", Access: ByRole, Roles: planReaders},
+		{Name: "plan.csv", Method: "GET", Pattern: "/plans/{id}/targets.csv", Access: ByRole, Roles: planReaders},
+		{Name: "plan.compare", Method: "GET", Pattern: "/plans/{id}/compare/{other}", Access: ByRole, Roles: planReaders},
+		{Name: "plan.without", Method: "POST", Pattern: "/plans/{id}/without", Access: ByRole, Roles: leads},
+		{Name: "plan.again", Method: "POST", Pattern: "/plans/{id}/again", Access: ByRole, Roles: leads},
+		{Name: "plan.run", Method: "POST", Pattern: "/plans/{id}/run", Access: ByRole, Roles: leads},
+
 		{Name: "runs", Method: "GET", Pattern: "/runs", Access: ByRole, Roles: watchers},
 		{Name: "run", Method: "GET", Pattern: "/runs/{id}", Access: ByRole, Roles: watchers},
 		{Name: "run.resume", Method: "POST", Pattern: "/runs/{id}/resume", Access: ByRole, Roles: everyone},
+		{Name: "run.pause", Method: "POST", Pattern: "/runs/{id}/pause", Access: ByRole, Roles: leads},
+		{Name: "run.cancel", Method: "POST", Pattern: "/runs/{id}/cancel", Access: ByRole, Roles: leads},
+		{Name: "run.again", Method: "POST", Pattern: "/runs/{id}/again", Access: ByRole, Roles: leads},
+		{Name: "run.latecomers", Method: "POST", Pattern: "/runs/{id}/latecomers", Access: ByRole, Roles: leads},
+		{Name: "run.report", Method: "GET", Pattern: "/runs/{id}/report", Access: ByRole, Roles: watchers},
+		{Name: "run.report.json", Method: "GET", Pattern: "/runs/{id}/report.json", Access: ByRole, Roles: watchers},
+
+		{Name: "protected", Method: "GET", Pattern: "/settings/protected", Access: ByRole, Roles: readers},
+		{Name: "protected.add", Method: "POST", Pattern: "/settings/protected", Access: ByRole, Roles: admins},
+		{Name: "protected.remove", Method: "POST", Pattern: "/settings/protected/remove", Access: ByRole, Roles: admins},
 
 		{Name: "ledger", Method: "GET", Pattern: "/ledger", Access: ByRole, Roles: readers},
 		{Name: "ledger.event", Method: "GET", Pattern: "/ledger/{seq}", Access: ByRole, Roles: readers},
@@ -102,8 +133,8 @@ type Object struct {
 	Submitted bool   // a plan that was sent to approval or run
 }
 
-// Visible decides which plans and runs a person may open: everyone their own; Lead, Approver and Admin all runs, and
-// plans once submitted; Auditor runs. Whoever asks for another gets "not found".
+// Visible decides which plans and runs a person may open: everyone their own; Lead, Approver, Auditor and Admin all
+// runs, and plans once submitted: what was confirmed is evidence. Whoever asks for another gets "not found".
 func Visible(o Operator, obj Object) bool {
 	if len(o.Roles) == 0 || obj.Kind == UnknownObject {
 		return false
@@ -115,7 +146,7 @@ func Visible(o Operator, obj Object) bool {
 	case RunObject:
 		return o.Roles.Has(Lead, Approver, Auditor, Admin)
 	case PlanObject:
-		return obj.Submitted && o.Roles.Has(Lead, Approver, Admin)
+		return obj.Submitted && o.Roles.Has(Lead, Approver, Auditor, Admin)
 	default:
 		return false
 	}

@@ -1,16 +1,15 @@
 package revoke
 
 import (
-	"cmp"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"slices"
+	"maps"
+	"sync"
 	"time"
 
-	"evict/internal/audit"
 	"evict/internal/directory"
 	"evict/internal/operator"
 )
@@ -20,12 +19,12 @@ import (
 type Graph interface {
 	Revoke(ctx context.Context, t operator.TokenSource, oid, clientRequestID string) (directory.Answer, error)
 	RevokeSelf(ctx context.Context, t operator.TokenSource, clientRequestID string) (directory.Answer, error)
-	SessionsFrom(ctx context.Context, t operator.TokenSource, oid string) (time.Time, directory.Answer, error)
+	SessionsFrom(ctx context.Context, t operator.TokenSource, oid string) (directory.Sessions, directory.Answer, error)
 	// Offset is Graph's clock less ours, measured from Date headers; not known before the first answer.
 	Offset() (offset time.Duration, known bool)
 }
 
-// Tokens opens the sealed token cache of a run.
+// Tokens opens the sealed token cache of a run. The source that it returns is safe for concurrent use.
 type Tokens interface {
 	RunTokens(ref operator.RunRef, sealed []byte) (operator.TokenSource, error)
 }
@@ -35,10 +34,15 @@ type Store interface {
 	EngineStore
 	TokenStore
 	RunStore
+	PreviewStore
 }
 
 const (
 	leaseTime = 5 * time.Second
+	// beatTime is how long a worker that waits for answers goes without renewing its lease.
+	beatTime = leaseTime / 3
+	// sliceTime is how long a worker goes on with a run of many before it gives the run back, for another to take up.
+	sliceTime = 10 * time.Second
 	// longestWait is how long a worker holds a run idle; beyond it the run is given back until it is due.
 	longestWait = 2 * time.Second
 )
@@ -55,6 +59,8 @@ type Engine struct {
 	sleep  func(ctx context.Context, d time.Duration) error
 	stop   <-chan struct{}
 	log    *slog.Logger
+
+	sources sources
 }
 
 // EngineOptions are what an Engine is made of. All fields are needed.
@@ -66,7 +72,7 @@ type EngineOptions struct {
 	Now    func() time.Time
 	NewID  func() string // UUIDv7
 	Sleep  func(ctx context.Context, d time.Duration) error
-	Stop   <-chan struct{} // closed: finish the call at hand, give runs back, take none
+	Stop   <-chan struct{} // closed: finish the calls at hand, give runs back, take none
 	Logger *slog.Logger
 }
 
@@ -78,75 +84,82 @@ func NewEngine(o EngineOptions) *Engine {
 	}
 }
 
-// worker is an engine at work on one run under one fence.
-type worker struct {
-	*Engine
-	fence   Fence
-	run     Run
-	src     operator.TokenSource
-	granted map[int]int // position -> attempt: intents that this worker recorded and may call for
-	holds   bool        // never gives the run back to wait
+// Due lists the slices that nobody works and whose time has come. Ringing each of them every second or two in every
+// process is all the recovery there is after a crash.
+func (e *Engine) Due(ctx context.Context) ([]Slice, error) {
+	e.sources.forget(e.now())
+	due, err := e.store.Due(ctx, e.now(), 50)
+	if err != nil {
+		return nil, fmt.Errorf("listing due runs: %w", err)
+	}
+	return due, nil
 }
 
-// Sweep takes every run that is due and that nobody holds, and hands each to start, with the work to be done on it. It
-// is called every second or two in every process, and is all the recovery there is after a crash.
-func (e *Engine) Sweep(ctx context.Context, start func(work func(context.Context))) error {
-	ids, err := e.store.Due(ctx, e.now(), 50)
+// Work takes a run for one slice and advances it until it ends, pauses, has nothing to do for a while, or the slice is
+// over. again reports that the next slice is due at once. A slice that somebody else has taken is no work.
+func (e *Engine) Work(ctx context.Context, s Slice) (next Slice, again bool) {
+	if e.stopping() {
+		return Slice{}, false
+	}
+	fence, ok, err := e.store.Claim(ctx, s, e.owner, e.now(), leaseTime)
 	if err != nil {
-		return fmt.Errorf("listing due runs: %w", err)
+		e.log.Error("claiming a run", "run", string(s.Run), "error", err)
 	}
-	for _, id := range ids {
-		fence, ok, err := e.store.Claim(ctx, id, e.owner, e.now(), leaseTime)
-		if err != nil {
-			return fmt.Errorf("claiming run %s: %w", id, err)
-		}
-		if ok {
-			start(func(ctx context.Context) { e.Work(ctx, fence, nil) })
-		}
+	if err != nil || !ok {
+		return Slice{}, false
 	}
-	return nil
+	again = e.work(ctx, e.newWorker(fence))
+	return Slice{Run: fence.Run, Epoch: fence.Epoch + 1}, again
 }
 
 // Launched works a run whose intents the launch has just recorded, with the operator's token source at hand.
 func (e *Engine) Launched(ctx context.Context, f Fence, targets []RunTarget, src operator.TokenSource) {
-	granted := make(map[int]int, len(targets))
+	w := e.newWorker(f)
+	w.src, w.lasts = src, true
 	for _, t := range targets {
-		granted[t.Pos] = t.Attempt
+		w.ours[t.Pos] = t.Attempt
 	}
-	e.work(ctx, &worker{Engine: e, fence: f, src: src, granted: granted})
+	e.work(ctx, w)
 }
 
-// Work advances a claimed run until it ends, pauses, or has nothing to do for a while. src is the operator's token
-// source when the caller has one at hand; nil opens the run's sealed one.
-func (e *Engine) Work(ctx context.Context, f Fence, src operator.TokenSource) {
-	e.work(ctx, &worker{Engine: e, fence: f, src: src, granted: map[int]int{}})
+// Resumed works a run that was set going again, with the operator's token source at hand.
+func (e *Engine) Resumed(ctx context.Context, f Fence, src operator.TokenSource) (next Slice, again bool) {
+	w := e.newWorker(f)
+	w.src = src
+	again = e.work(ctx, w)
+	return Slice{Run: f.Run, Epoch: f.Epoch + 1}, again
 }
 
-// Confirm is Work with a token source that is kept nowhere: the run is not given back between read-backs, because
-// nobody else could go on with it.
+// Confirm works with a token source that is kept nowhere: the run is not given back between read-backs, because nobody
+// else could go on with it.
 func (e *Engine) Confirm(ctx context.Context, f Fence, src operator.TokenSource) {
-	e.work(ctx, &worker{Engine: e, fence: f, src: src, granted: map[int]int{}, holds: true})
+	w := e.newWorker(f)
+	w.src, w.lasts, w.holds = src, true, true
+	e.work(ctx, w)
 }
 
-// work loops over slices. Being fenced off ends it quietly; any other error leaves the run to the sweep, which takes
-// it up when the lease has run out.
-func (e *Engine) work(ctx context.Context, w *worker) {
-	for {
-		if e.stopping() && len(w.granted) == 0 {
-			if err := e.store.Release(ctx, w.fence, e.now()); err != nil {
-				e.log.Warn("giving a run back", "run", string(w.fence.Run), "error", err)
-			}
-			return
-		}
-		more, err := w.slice(ctx)
-		switch {
-		case errors.Is(err, ErrFenced) || err == nil && !more:
-			return
-		case err != nil:
-			e.log.Error("a run is left to the sweep", "run", string(w.fence.Run), "error", err)
-			return
-		}
+// Abandon cancels a run that was taken up for it, without a token: what was called ends as unconfirmed, what was not as
+// cancelled. why says so to people.
+func (e *Engine) Abandon(ctx context.Context, f Fence, why string) error {
+	w := e.newWorker(f)
+	w.ending = &ending{state: RunCancelled, why: why, now: true}
+	_, err := w.loop(ctx)
+	return err
+}
+
+// work runs a worker. Being fenced off ends it quietly; any other error leaves the run to the sweep, which takes it up
+// when the lease has run out.
+func (e *Engine) work(ctx context.Context, w *worker) (again bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // calls still under way are given up: whoever takes the run up reads back
+	again, err := w.loop(ctx)
+	if err != nil {
+		e.sources.drop(w.fence.Run)
 	}
+	if err != nil && !errors.Is(err, ErrFenced) {
+		e.log.Error("a run is left to the sweep", "run", string(w.fence.Run), "error", err)
+	}
+	return again && err == nil
 }
 
 func (e *Engine) stopping() bool {
@@ -158,197 +171,52 @@ func (e *Engine) stopping() bool {
 	}
 }
 
-// slice does the one thing that is due first and reports whether to go on.
-func (w *worker) slice(ctx context.Context) (more bool, err error) {
-	run, targets, err := w.store.Work(ctx, w.fence)
-	if err != nil {
-		return false, fmt.Errorf("reading the run: %w", err)
-	}
-	w.run = run
-	if len(targets) == 0 {
-		return false, w.commit(ctx, step{})
-	}
-	if err := w.openTokens(ctx); err != nil {
-		return false, w.withoutToken(ctx, err)
-	}
-	t := earliest(targets)
-	switch wait := t.DueAt.Sub(w.now()); {
-	case wait <= 0:
-		return w.advance(ctx, t)
-	case wait > longestWait && !w.holds:
-		return false, w.store.Release(ctx, w.fence, t.DueAt)
-	default:
-		if err := w.sleep(ctx, min(wait, longestWait)); err != nil {
-			return false, err
-		}
-		return true, w.store.Commit(ctx, w.fence, Step{Now: w.now(), Lease: leaseTime})
-	}
+// sources keeps the token sources of the runs that this process works, so that a slice need not open the sealed cache
+// and ask for a token anew.
+type sources struct {
+	mu   sync.Mutex
+	kept map[RunID]source
 }
 
-// withoutToken pauses a run whose token is gone or over, so that its operator must sign in. Any other failure is left
-// to the sweep.
-func (w *worker) withoutToken(ctx context.Context, err error) error {
-	reauth, over := errors.AsType[*operator.ReauthError](err)
-	switch {
-	case over:
-		return w.pause(ctx, step{}, reauth)
-	case errors.Is(err, ErrNotFound):
-		return w.pause(ctx, step{}, &operator.ReauthError{Err: err})
-	default:
-		return fmt.Errorf("opening the run's token: %w", err)
-	}
+type source struct {
+	sealed []byte
+	tokens operator.TokenSource
+	used   time.Time
 }
 
-func earliest(ts []RunTarget) RunTarget {
-	return slices.MinFunc(ts, func(a, b RunTarget) int { return a.DueAt.Compare(b.DueAt) })
-}
+// unusedFor is how long a source that no slice asked for is kept: its run ended, or went to another process.
+const unusedFor = time.Minute
 
-func (w *worker) openTokens(ctx context.Context) error {
-	if w.src != nil {
+func (s *sources) get(id RunID, sealed []byte, now time.Time) operator.TokenSource {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept, ok := s.kept[id]
+	if !ok || !bytes.Equal(kept.sealed, sealed) {
 		return nil
 	}
-	sealed, err := w.store.RunToken(ctx, w.run.ID)
-	if err != nil {
-		return err
-	}
-	w.src, err = w.tokens.RunTokens(w.run.Ref(), sealed)
-	return err
+	kept.used = now
+	s.kept[id] = kept
+	return kept.tokens
 }
 
-// advance does what the target's state calls for. An intent that this worker did not record itself was left by a
-// crash: its call may or may not have been made, so read-back decides before anything is called again.
-func (w *worker) advance(ctx context.Context, t RunTarget) (more bool, err error) {
-	switch {
-	case t.State == Pending:
-		return true, w.record(ctx, t)
-	case t.State == Attempting && !t.Lost && w.granted[t.Pos] == t.Attempt && w.now().Sub(t.StartedAt) < leaseTime:
-		delete(w.granted, t.Pos)
-		return w.attempt(ctx, t)
-	case t.State == Attempting && !t.Lost:
-		lost := t
-		lost.Lost, lost.Reads, lost.ReadFrom, lost.DueAt = true, 0, w.now(), w.now()
-		return true, w.commit(ctx, step{was: t, now: lost})
-	default:
-		return w.readBack(ctx, t)
+func (s *sources) put(id RunID, sealed []byte, tokens operator.TokenSource, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kept == nil {
+		s.kept = map[RunID]source{}
 	}
+	s.kept[id] = source{sealed, tokens, now}
 }
 
-// record commits the intent of the next attempt. Only then may attempt call Graph (rule 1).
-func (w *worker) record(ctx context.Context, was RunTarget) error {
-	offset, err := w.offset(ctx, was)
-	if reauth, ok := errors.AsType[*operator.ReauthError](err); ok {
-		return w.pause(ctx, step{}, reauth)
-	}
-	if err != nil {
-		return err
-	}
-	t := was.intend(w.now(), offset, w.newID())
-	if err := w.commit(ctx, step{was: was, now: t, kinds: []audit.Kind{audit.TargetAttempted}}); err != nil {
-		return err
-	}
-	w.granted[t.Pos] = t.Attempt
-	return nil
+// forget drops what has not been used for a while.
+func (s *sources) forget(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.kept, func(_ RunID, kept source) bool { return now.Sub(kept.used) > unusedFor })
 }
 
-// offset is Graph's clock less ours. A new process does not know it yet, and asks with a reading: T0 must be on Graph's
-// clock, or an old stamp could prove a new attempt.
-func (w *worker) offset(ctx context.Context, t RunTarget) (time.Duration, error) {
-	if d, known := w.graph.Offset(); known {
-		return d, nil
-	}
-	err := w.holding(ctx, func(ctx context.Context) error {
-		_, _, err := w.graph.SessionsFrom(ctx, w.src, t.OID)
-		return err
-	})
-	d, known := w.graph.Offset()
-	if !known {
-		return 0, fmt.Errorf("asking Graph for its time: %w", cmp.Or(err, errNoDate))
-	}
-	return d, nil
+func (s *sources) drop(id RunID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.kept, id)
 }
-
-var errNoDate = errors.New("no answer named a date")
-
-// intend is the target with its next attempt about to be made.
-func (t RunTarget) intend(now time.Time, offset time.Duration, clientRequestID string) RunTarget {
-	t.State, t.Lost, t.Reads = Attempting, false, 0
-	t.Attempt++
-	t.T0, t.StartedAt, t.DueAt = now.Add(offset), now, now
-	t.ClientRequestID, t.RequestID, t.Settled = clientRequestID, "", ""
-	return t
-}
-
-// attempt makes the call whose intent is recorded, and settles what it says.
-func (w *worker) attempt(ctx context.Context, t RunTarget) (more bool, err error) {
-	src := w.src
-	if t.Status == http.StatusForbidden { // refused before: once more, with roles as they are now
-		src = freshOnce{src}
-	}
-	var answer directory.Answer
-	callErr := w.holding(ctx, func(ctx context.Context) (err error) {
-		if w.run.Self {
-			answer, err = w.graph.RevokeSelf(ctx, src, t.ClientRequestID)
-		} else {
-			answer, err = w.graph.Revoke(ctx, src, t.OID, t.ClientRequestID)
-		}
-		return err
-	})
-	if ctx.Err() != nil {
-		return false, ctx.Err()
-	}
-	s := w.settle(t, answer, callErr)
-	if reauth, ok := errors.AsType[*operator.ReauthError](callErr); ok {
-		return false, w.pause(ctx, s, reauth)
-	}
-	return true, w.commit(ctx, s)
-}
-
-// readBack reads the stamp by object id and settles what it proves.
-func (w *worker) readBack(ctx context.Context, t RunTarget) (more bool, err error) {
-	if w.now().Sub(t.DueAt) > stoodStill { // paused, or no process was there: nobody has tried the schedule
-		t.ReadFrom, t.Reads = w.now(), 0
-	}
-	var validFrom time.Time
-	callErr := w.holding(ctx, func(ctx context.Context) (err error) {
-		validFrom, _, err = w.graph.SessionsFrom(ctx, w.src, t.OID)
-		return err
-	})
-	if ctx.Err() != nil {
-		return false, ctx.Err()
-	}
-	if reauth, ok := errors.AsType[*operator.ReauthError](callErr); ok {
-		return false, w.pause(ctx, step{}, reauth)
-	}
-	return true, w.commit(ctx, w.settleRead(t, validFrom, callErr))
-}
-
-// holding keeps the lease while a call is under way, and gives the call up when the run is no longer ours.
-func (w *worker) holding(ctx context.Context, call func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		beat := time.NewTicker(leaseTime / 3)
-		defer beat.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-beat.C:
-				err := w.store.Commit(ctx, w.fence, Step{Now: w.now(), Lease: leaseTime})
-				if errors.Is(err, ErrFenced) {
-					cancel()
-				}
-			}
-		}
-	}()
-	err := call(ctx)
-	cancel()
-	<-stopped
-	return err
-}
-
-// freshOnce is a token source whose tokens are newly issued.
-type freshOnce struct{ operator.TokenSource }
-
-func (f freshOnce) Token(ctx context.Context) (operator.Token, error) { return f.Fresh(ctx) }

@@ -34,6 +34,9 @@ func (r Run) targetEvent(kind audit.Kind, t RunTarget, id string, at time.Time) 
 	e := r.event(kind, id, at)
 	e.Target = &audit.Person{OID: t.OID, UPN: t.UPN, Name: t.Name}
 	e.Attempt, e.Outcome = t.Attempt, string(t.State)
+	if kind == audit.TargetAccepted { // an external account has its outcome at once, in an event of its own
+		e.Outcome = string(Accepted)
+	}
 	ev := audit.Evidence{
 		T0: audit.FormatTime(t.T0), Before: audit.FormatTime(t.Before), ClientRequestID: t.ClientRequestID,
 	}

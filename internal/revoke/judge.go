@@ -38,9 +38,11 @@ const (
 	firstReadGap  = 300 * time.Millisecond // Graph usually shows the stamp at once; the schedule proper starts at 1 s
 	lostReads     = 4                      // at about 0.3, 1, 2 and 4 s
 	maxAttempts   = 4                      // calls per target before giving up
+	maxUnreached  = 20                     // attempts at one target of a run of many that reached nobody
 	wholeSchedule = 15                     // read-backs until readFor has passed; fewer end no attempt
 	stoodStill    = time.Minute            // a read-back this late starts the schedule anew
-	throttledFor  = time.Hour              // how long a run goes on when Microsoft asks to wait
+	throttledFor  = time.Hour              // how long a run of one target goes on when Microsoft asks to wait
+	maxThrottled  = 20                     // attempts at one target of a run of many that may end so
 	maxSettled    = 2                      // accepted calls per target: the first, and the one more of rule 3
 )
 

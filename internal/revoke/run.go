@@ -1,6 +1,7 @@
 package revoke
 
 import (
+	"maps"
 	"time"
 
 	"evict/internal/operator"
@@ -55,6 +56,53 @@ const (
 	PauseOperator   Pause = "operator"
 	PauseNeedSignIn Pause = "needs sign-in"
 	PauseNeedRole   Pause = "needs role"
+	PauseStale      Pause = "stood still"       // for more than two hours: a click shows what changed
+	PauseCanary     Pause = "the first targets" // those that went ahead were not confirmed
+)
+
+// Wish is what somebody asked of a running run. Its worker sees it at its next commit, makes no new call, and ends the
+// run that way once every call that was made has its outcome.
+type Wish string
+
+// The wishes.
+const (
+	NoWish     Wish = ""
+	WishPause  Wish = "pause"
+	WishCancel Wish = "cancel"
+)
+
+// Counts says how many targets stand where. Targets that were never attempted are not in it.
+type Counts map[State]int
+
+// Open is how many targets were begun and have no final outcome.
+func (c Counts) Open() int { return c[Pending] + c[Attempting] + c[Accepted] }
+
+// Moved is the counts after one target went from one state to another; "" is a target that was not begun.
+func (c Counts) Moved(from, to State) Counts {
+	out := maps.Clone(c)
+	if out == nil {
+		out = Counts{}
+	}
+	if from != "" {
+		if out[from]--; out[from] == 0 {
+			delete(out, from)
+		}
+	}
+	out[to]++
+	return out
+}
+
+// Limit says what keeps a run from going faster.
+type Limit string
+
+// The limits.
+const (
+	LimitNone   Limit = ""       // nothing but the network
+	LimitBucket Limit = "bucket" // our own share of Microsoft's quota
+	LimitApp    Limit = "app"    // Microsoft's limit for this app
+	LimitTenant Limit = "tenant" // Microsoft's limit for the whole tenant: other apps use it too
+	LimitCanary Limit = "canary" // the first targets have to be confirmed
+	LimitFlight Limit = "flight" // calls under way at the same time
 )
 
 // Run is the execution of one plan.
@@ -71,13 +119,35 @@ type Run struct {
 	Roles      []string // console roles of the operator when the run was started
 	Reason     string
 	Ticket     string
-	Self       bool // the one target is the operator: called through /me, confirmed at their next sign-in
+	Self       bool // the operator is among the targets, as the last: called through /me, confirmed at their next sign-in
 	Total      int
 	CreatedAt  time.Time
 	FinishedAt time.Time // zero while unfinished
 	DueAt      time.Time // nothing to do before this
 	Events     int       // how many events the run has written
 	Claims     string    // while paused as "needs sign-in": the claims challenge to answer; may be empty
+	Preview    PreviewID // "" for a run of one target
+	Parent     RunID     // the run whose targets this one tries again; "" otherwise
+	Wish       Wish
+	Progress
+}
+
+// Progress is how far a run has come. Only its worker changes it, in the commits that change its targets.
+type Progress struct {
+	Next    int    // position of the first target that was never attempted
+	Counts  Counts // of the targets before Next
+	Refused int    // refusals in a row of targets that were predicted to be allowed
+	Canary  bool   // the first targets have been confirmed: the rest may go
+	Limit   Limit
+}
+
+// Untouched is how many targets were never attempted.
+func (r Run) Untouched() int { return r.Total - r.Next }
+
+// Sample is a run's progress at one moment, for its chart.
+type Sample struct {
+	At                      time.Time
+	Begun, Final, Confirmed int
 }
 
 // Ref is the run as sealed tokens are bound to it.

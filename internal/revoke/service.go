@@ -41,6 +41,8 @@ type Actor struct {
 type Service struct {
 	store  Store
 	users  Users
+	expand Expander
+	ring   func(ctx context.Context, s Slice) error
 	graph  Graph
 	engine *Engine
 	cloud  string
@@ -59,6 +61,10 @@ type Service struct {
 type Options struct {
 	Store  Store
 	Users  Users
+	Expand Expander
+	// Ring asks for a slice to be worked soon, by this process or another one. Nothing is lost when it fails: the sweep
+	// finds what is due.
+	Ring   func(ctx context.Context, s Slice) error
 	Graph  Graph
 	Tokens Tokens
 	Cloud  string
@@ -75,7 +81,7 @@ func NewService(ctx context.Context, o Options) *Service {
 	stop := make(chan struct{})
 	return &Service{
 		stop:  stop,
-		store: o.Store, users: o.Users, graph: o.Graph, cloud: o.Cloud, tenant: o.Tenant, owner: o.Owner,
+		store: o.Store, users: o.Users, expand: o.Expand, ring: o.Ring, graph: o.Graph, cloud: o.Cloud, tenant: o.Tenant, owner: o.Owner,
 		now: o.Now, newID: o.NewID, log: o.Logger, work: ctx,
 		engine: NewEngine(EngineOptions{
 			Store: o.Store, Graph: o.Graph, Tokens: o.Tokens, Owner: o.Owner,
@@ -151,11 +157,11 @@ func (s *Service) record(ctx context.Context, l Launch) (Fence, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if _, _, lookErr := s.store.Run(ctx, l.Run.ID); lookErr != nil {
+	if _, lookErr := s.store.Run(ctx, l.Run.ID); lookErr != nil {
 		return Fence{}, err
 	}
 	s.log.Warn("the launch was recorded although its commit failed", "run", string(l.Run.ID), "error", err)
-	return Fence{Run: l.Run.ID, Owner: s.owner, Epoch: 1}, nil
+	return l.fence(), nil
 }
 
 // CleanWords makes of a reason and a ticket, as typed, what every store and page can hold. The error is fault.Invalid
@@ -196,24 +202,26 @@ func notFound(err error) error {
 // targetOf is the one target of a single-user plan, with the flags that Graph's answer supports.
 func targetOf(u directory.User, who operator.Operator) Target {
 	t := Target{Pos: 0, OID: u.ID, UPN: u.UPN, Name: u.Name, Reasons: []string{"chosen by the operator"}, Before: u.SessionsFrom}
-	flag := func(is directory.Tri, f Flag) {
-		switch is {
-		case directory.Yes:
-			t.Flags = append(t.Flags, f)
-		case directory.Unknown:
-			t.Flags = append(t.Flags, f+"?")
-		case directory.No:
-		}
-	}
-	flag(u.SignsInElsewhere(), FlagExternal)
-	flag(not(u.Enabled), FlagDisabled)
-	flag(u.Synced, FlagSynced)
-	flag(u.Restricted, FlagRestricted)
-	flag(u.Agent, FlagAgent)
+	t.flag(u.SignsInElsewhere(), FlagExternal)
+	t.flag(not(u.Enabled), FlagDisabled)
+	t.flag(u.Synced, FlagSynced)
+	t.flag(u.Restricted, FlagRestricted)
+	t.flag(u.Agent, FlagAgent)
 	if u.ID == who.OID {
 		t.Flags = append(t.Flags, FlagSelf)
 	}
 	return t
+}
+
+// flag adds a flag that is so, or "<flag>?" when it is not known.
+func (t *Target) flag(is directory.Tri, f Flag) {
+	switch is {
+	case directory.Yes:
+		t.Flags = append(t.Flags, f)
+	case directory.Unknown:
+		t.Flags = append(t.Flags, f+"?")
+	case directory.No:
+	}
 }
 
 func not(t directory.Tri) directory.Tri {
@@ -233,8 +241,9 @@ func (s *Service) launch(ctx context.Context, a Actor, req Request, target Targe
 	who := Person{OID: a.Who.OID, TID: a.Who.TID, UPN: a.Who.UPN, Name: a.Who.Name}
 	plan := Plan{
 		ID: PlanID(s.newID()), Cloud: s.cloud, Tenant: s.tenant, Creator: who,
-		Scope: Scope{Users: []string{target.OID}, Self: req.Self}, Options: PlanOptions{IncludeExternal: req.IncludeExternal},
-		Reason: req.Reason, Ticket: req.Ticket, CreatedAt: now, ExpiresAt: now.Add(PlanLife), Targets: []Target{target},
+		Scope:   directory.Scope{Include: []directory.Source{{Kind: directory.UserSource, ID: target.OID}}},
+		Options: PlanOptions{IncludeExternal: req.IncludeExternal, IncludeSelf: req.Self},
+		Reason:  req.Reason, Ticket: req.Ticket, CreatedAt: now, ExpiresAt: now.Add(PlanLife), Targets: []Target{target},
 	}.Freeze()
 	run := Run{
 		ID: RunID(s.newID()), Plan: plan.ID, Digest: plan.Digest, Cloud: s.cloud, Tenant: s.tenant, State: RunRunning,
@@ -264,19 +273,23 @@ const resumableFor = 24 * time.Hour
 // Resume sets a run that waits for its operator's sign-in going again. Only the same person in the same tenant may, and
 // only while they still may act.
 func (s *Service) Resume(ctx context.Context, a Actor, id RunID) (done <-chan struct{}, err error) {
-	run, _, err := s.store.Run(ctx, id)
+	run, err := s.store.Run(ctx, id)
 	if errors.Is(err, ErrNotFound) || err == nil && (run.Operator.OID != a.Who.OID || run.Operator.TID != a.Who.TID) {
 		return nil, fault.New(fault.NotFound, "There is no such run of yours.")
 	}
 	switch {
 	case err != nil:
 		return nil, err
-	case !run.Self && !a.Who.Acts():
+	case run.Preview != "" && !a.Who.Roles.Has(operator.Lead):
+		return nil, fault.New(fault.Forbidden, "Your console role no longer lets you revoke many.")
+	case run.Preview == "" && !run.Self && !a.Who.Acts():
 		return nil, fault.New(fault.Forbidden, "Your console role no longer lets you revoke anybody.")
 	case run.State != RunPaused:
 		return nil, fault.New(fault.Conflict, "This run is not paused.")
-	case s.now().Sub(run.CreatedAt) > resumableFor:
-		return nil, fault.New(fault.Conflict, "This run has waited for more than a day. Start a new one from the user card.")
+	case run.Wish == WishCancel:
+		return nil, fault.New(fault.Conflict, "This run is being cancelled.")
+	case s.now().Sub(run.DueAt) > resumableFor:
+		return nil, fault.New(fault.Conflict, "This run has stood still for more than a day. Start a new one.")
 	}
 	if _, err := a.Tokens.Token(ctx); err != nil {
 		return nil, err
@@ -289,7 +302,11 @@ func (s *Service) Resume(ctx context.Context, a Actor, id RunID) (done <-chan st
 	if err != nil {
 		return nil, err
 	}
-	return s.start(func(ctx context.Context) { s.engine.Work(ctx, fence, a.Tokens) }), nil
+	return s.start(func(ctx context.Context) {
+		if next, again := s.engine.Resumed(ctx, fence, a.Tokens); again {
+			s.rung(ctx, next)
+		}
+	}), nil
 }
 
 // resume records that the run goes on, in the hands of this process.
@@ -318,12 +335,18 @@ func (s *Service) ConfirmOwn(ctx context.Context, who operator.Operator, src ope
 		return fmt.Errorf("listing one's own runs: %w", err)
 	}
 	for _, r := range runs {
-		called := r.First.State == Accepted || r.First.State == Attempting && r.First.Lost
+		called, err := s.ownCalled(ctx, r.Run)
+		if err != nil {
+			return err
+		}
 		if !called || r.Operator.TID != who.TID {
 			continue
 		}
 		// No token is kept for it: should this process die first, the next sign-in settles it.
 		fence, err := s.resume(ctx, r.Run, who, Resumption{})
+		if fault.KindOf(err) == fault.Conflict {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("resuming run %s: %w", r.ID, err)
 		}
@@ -332,30 +355,75 @@ func (s *Service) ConfirmOwn(ctx context.Context, who operator.Operator, src ope
 	return nil
 }
 
-// CancelStale cancels the runs that have waited for their operator for more than a day.
-func (s *Service) CancelStale(ctx context.Context) error {
-	runs, err := s.store.Runs(ctx, RunQuery{Paused: PauseNeedSignIn, Until: s.now().Add(-resumableFor), Limit: 50})
+// ownCalled reports whether the operator's own account is all that a run waits for, and has been called.
+func (s *Service) ownCalled(ctx context.Context, r Run) (bool, error) {
+	open, err := s.store.RunTargets(ctx, r.ID, RunTargetQuery{States: []State{Pending, Attempting, Accepted}, After: -1, Limit: 2})
 	if err != nil {
-		return fmt.Errorf("listing stale runs: %w", err)
+		return false, fmt.Errorf("reading run %s: %w", r.ID, err)
 	}
-	for _, r := range runs {
-		fence, err := s.store.Resume(ctx, Resumption{Run: r.ID, Operator: r.Operator.OID, Owner: s.owner, Now: s.now(), Lease: leaseTime})
-		if errors.Is(err, ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("taking stale run %s: %w", r.ID, err)
-		}
-		if err := s.engine.Abandon(ctx, fence); err != nil {
-			return fmt.Errorf("cancelling stale run %s: %w", r.ID, err)
-		}
+	if r.Untouched() > 0 || len(open) != 1 || open[0].OID != r.Operator.OID {
+		return false, nil
 	}
-	return nil
+	return open[0].State == Accepted || open[0].State == Attempting && open[0].Lost, nil
 }
 
-// Sweep takes up what is due and held by nobody.
-func (s *Service) Sweep(ctx context.Context) error {
-	return s.engine.Sweep(ctx, func(work func(context.Context)) { s.start(work) })
+// CancelStale cancels the runs that have stood still for more than a day, and those that paused although somebody
+// wished them cancelled.
+func (s *Service) CancelStale(ctx context.Context) error {
+	var errs []error
+	for _, cause := range pauses() {
+		stale, err := s.store.Runs(ctx, RunQuery{Paused: cause, Until: s.now().Add(-resumableFor), Limit: 50})
+		if err != nil {
+			return fmt.Errorf("listing stale runs: %w", err)
+		}
+		recent, err := s.store.Runs(ctx, RunQuery{Paused: cause, Limit: 50})
+		if err != nil {
+			return fmt.Errorf("listing paused runs: %w", err)
+		}
+		for _, r := range recent {
+			if r.Wish == WishCancel {
+				errs = append(errs, s.abandon(ctx, r.Run, sayCancelled))
+			}
+		}
+		for _, r := range stale {
+			errs = append(errs, s.abandon(ctx, r.Run, sayStale))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func pauses() []Pause {
+	return []Pause{PauseNeedSignIn, PauseOperator, PauseNeedRole, PauseCanary, PauseStale}
+}
+
+// abandon cancels a paused run. That it went on or ended meanwhile is no error. Should this process die in the middle,
+// whoever takes the run up cancels it.
+func (s *Service) abandon(ctx context.Context, r Run, why string, events ...audit.Event) error {
+	fence, err := s.store.Resume(ctx, Resumption{
+		Run: r.ID, Operator: r.Operator.OID, Wish: WishCancel, Owner: s.owner, Now: s.now(), Lease: leaseTime, Events: events,
+	})
+	if err == nil {
+		err = s.engine.Abandon(ctx, fence, why)
+	}
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrFenced) {
+		return nil
+	}
+	return err
+}
+
+// Due lists what is due and held by nobody, for a sweep.
+func (s *Service) Due(ctx context.Context) ([]Slice, error) { return s.engine.Due(ctx) }
+
+// Work works one slice of a run; again reports that the next one is due at once.
+func (s *Service) Work(ctx context.Context, slice Slice) (next Slice, again bool) {
+	return s.engine.Work(ctx, slice)
+}
+
+// rung asks for a slice. That it fails is no loss: the sweep finds it.
+func (s *Service) rung(ctx context.Context, slice Slice) {
+	if err := s.ring(ctx, slice); err != nil {
+		s.log.Warn("ringing for a run", "run", string(slice.Run), "error", err)
+	}
 }
 
 // start runs work in a goroutine that Drain waits for, on the context of the service: requests come and go.
@@ -369,7 +437,7 @@ func (s *Service) start(work func(context.Context)) <-chan struct{} {
 }
 
 // Drain tells the workers to finish the call at hand and give their runs back, and waits until they have. Call it once,
-// after the last request and the last Sweep. It ends early when the context of NewService does.
+// after the last request and the last slice. It ends early when the context of NewService does.
 func (s *Service) Drain() {
 	close(s.stop)
 	s.workers.Wait()

@@ -1,12 +1,9 @@
 package revoke
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"strconv"
 	"time"
 
 	"evict/internal/audit"
@@ -29,10 +26,12 @@ const (
 
 	sayExternal    = "This account signs in elsewhere. Microsoft answers 200 and revokes nothing: the home tenant keeps the session. Block or remove the guest here, and ask the home tenant."
 	sayPerhaps     = "It could not be told whether this account signs in elsewhere, so it counts as external: if it does, its home tenant keeps the session."
+	sayTurned      = "The account has come to sign in elsewhere since the plan was made: its home tenant keeps the session. Block or remove it here, and ask the home tenant."
 	sayDeleted     = "The account is no longer in the directory."
 	sayThrottled   = "Microsoft asked us to wait."
 	sayStale       = "Nobody signed in to go on with this run for a day."
 	sayThrottledOn = "Microsoft went on asking us to wait for an hour."
+	sayThrottledTo = "Microsoft asked us to wait at every one of %d attempts."
 	sayUnread      = "The recorded time could not be read: %s."
 	sayUnreached   = "Microsoft Graph could not be reached. Nothing was sent."
 	sayNotMoved    = "Microsoft accepted the call, but the recorded time has not moved."
@@ -41,6 +40,8 @@ const (
 	sayServerError = "Microsoft Graph answered %d, and the recorded time has not moved."
 	saySignIn      = "Microsoft asked for a new sign-in before it would act. Nothing was changed by this attempt."
 	sayRefused     = "Microsoft refused: your directory roles do not cover this person."
+	sayProtected   = "Protected since the plan was made: it stays out of runs of many."
+	sayCancelled   = "The run was cancelled before another attempt."
 	sayGone        = "The account was deleted before the cut could be read back."
 )
 
@@ -75,7 +76,10 @@ func (w *worker) settle(was RunTarget, a directory.Answer, err error) step {
 	case call.Status == http.StatusTooManyRequests:
 		t.State, t.Message = Pending, sayThrottled
 		t.DueAt = w.now().Add(max(call.RetryAfter, retryGap(t.Attempt+1)))
-		if w.now().Sub(w.run.CreatedAt) > throttledFor {
+		switch many := w.run.Preview != ""; {
+		case many && t.Attempt >= maxThrottled:
+			t.State, t.Message = Failed, fmt.Sprintf(sayThrottledTo, t.Attempt)
+		case !many && w.now().Sub(w.run.CreatedAt) > throttledFor:
 			t.State, t.Message = Failed, sayThrottledOn
 		}
 		s.kinds = []audit.Kind{audit.TargetFailed}
@@ -84,7 +88,11 @@ func (w *worker) settle(was RunTarget, a directory.Answer, err error) step {
 		t.Lost, t.Reads, t.ReadFrom, t.DueAt = true, 0, w.now(), w.now().Add(firstReadGap)
 	case call.Status == 0:
 		t.Message = firstOf(wordsOf(err), t.Message, sayUnreached)
-		return w.again(s, t, audit.TargetFailed, Failed, call.RetryAfter)
+		s = w.again(s, t, audit.TargetFailed, Failed, call.RetryAfter)
+		if w.run.Preview != "" && s.now.Tries < maxUnreached { // an outage is no reason to give up on people
+			s.now.State = Pending
+		}
+		return s
 	default:
 		t.State = Failed
 		s.kinds = []audit.Kind{audit.TargetFailed}
@@ -108,18 +116,18 @@ func (w *worker) settleAccepted(s step, t RunTarget, a directory.Answer) step {
 }
 
 // settleRead decides what a read-back proves.
-func (w *worker) settleRead(was RunTarget, validFrom time.Time, err error) step {
+func (w *worker) settleRead(was RunTarget, now directory.Sessions, err error) step {
 	t, s := was, step{was: was}
 	t.Reads++
 	t.DueAt = w.now().Add(readGap(t.Reads))
 	if err != nil {
 		return w.settleUnread(s, t, err)
 	}
-	t.After = validFrom
-	switch Judge(t.T0, validFrom, w.graphNow()) {
+	t.After = now.From
+	switch Judge(t.T0, now.From, w.graphNow()) {
 	case Proven:
 		t.Code = ""
-		return w.settleProven(s, t)
+		return w.settleProven(s, t, now.Elsewhere)
 	case FutureDate:
 		t.Message = sayFuture
 	case NotMoved:
@@ -152,7 +160,9 @@ func (t RunTarget) sayNotMoved() string {
 	}
 }
 
-func (w *worker) settleProven(s step, t RunTarget) step {
+// settleProven: the stamp moved. Of an account that signs in elsewhere, or may by now, that proves nothing: its home
+// tenant keeps the session (rule 4).
+func (w *worker) settleProven(s step, t RunTarget, elsewhere directory.Tri) step {
 	t.State, t.Message = Confirmed, ""
 	s.kinds = []audit.Kind{audit.TargetConfirmed}
 	switch {
@@ -161,8 +171,15 @@ func (w *worker) settleProven(s step, t RunTarget) step {
 	case t.After.Sub(t.Answered) > clockSlack:
 		t.Settled = settledByAnother
 	}
-	if t.External() { // its home tenant keeps the session, whatever the stamp says
+	switch {
+	case t.External():
 		t.State, t.Message = NotCovered, t.sayExternal()
+	case elsewhere == directory.Yes:
+		t.State, t.Message = NotCovered, sayTurned
+	case elsewhere == directory.Unknown:
+		t.State, t.Message = NotCovered, sayPerhaps
+	}
+	if t.State == NotCovered {
 		s.kinds = []audit.Kind{audit.TargetNotCovered}
 	}
 	s.now = t
@@ -203,7 +220,7 @@ func (w *worker) settleWaiting(s step, t RunTarget) step {
 	case !t.Lost && w.now().Sub(t.ReadFrom) >= readFor && t.Reads >= wholeSchedule:
 		s.kinds = []audit.Kind{audit.TargetUnconfirmed}
 		t.State = Unconfirmed
-		if t.Accepts < maxSettled && !w.run.Self { // one more; for oneself it would end the new sign-in
+		if t.Accepts < maxSettled && !w.self(t) { // one more; for oneself it would end the new sign-in
 			t.State, t.DueAt = Pending, w.now()
 		}
 	}
@@ -220,105 +237,6 @@ func (w *worker) again(s step, t RunTarget, kind audit.Kind, final State, after 
 	}
 	s.now, s.kinds = t, []audit.Kind{kind}
 	return s
-}
-
-// commit writes a step, and the end of the run with it when no target is left.
-func (w *worker) commit(ctx context.Context, s step) error {
-	out, err := w.storeStep(ctx, s)
-	if err != nil {
-		return err
-	}
-	return w.store.Commit(ctx, w.fence, out)
-}
-
-// Abandon cancels a run that was taken for it: what was called ends as unconfirmed, what was not as cancelled.
-func (e *Engine) Abandon(ctx context.Context, f Fence) error {
-	run, targets, err := e.store.Work(ctx, f)
-	if err != nil {
-		return err
-	}
-	w := &worker{Engine: e, fence: f, run: run}
-	out := Step{Now: w.now(), Lease: leaseTime, End: RunCancelled}
-	for _, was := range targets {
-		t := was
-		t.State, t.Message, t.UpdatedAt = Cancelled, sayStale, w.now()
-		if was.State != Pending {
-			t.State = Unconfirmed
-			out.Events = append(out.Events, w.targetEvent(audit.TargetUnconfirmed, t))
-		}
-		out.Changes = append(out.Changes, Change{WasState: was.State, WasAttempt: was.Attempt, Target: t})
-	}
-	cancelled := w.event(audit.RunCancelled)
-	cancelled.Outcome, cancelled.Detail = string(RunCancelled), map[string]string{"cause": sayStale}
-	out.Events = append(out.Events, cancelled)
-	return e.store.Commit(ctx, f, out)
-}
-
-// pause writes a step together with a pause that waits for the operator's sign-in.
-func (w *worker) pause(ctx context.Context, s step, reauth *operator.ReauthError) error {
-	out, err := w.storeStep(ctx, s)
-	if err != nil {
-		return err
-	}
-	out.End, out.Pause, out.Claims = RunPaused, PauseNeedSignIn, reauth.Claims
-	e := w.event(audit.RunPaused)
-	e.Outcome = string(RunPaused)
-	e.Detail = map[string]string{"cause": string(PauseNeedSignIn)}
-	if reauth.Code != "" {
-		e.Detail["code"] = reauth.Code
-	}
-	out.Events = append(out.Events, e)
-	return w.store.Commit(ctx, w.fence, out)
-}
-
-// storeStep turns a step into what the store commits.
-func (w *worker) storeStep(ctx context.Context, s step) (Step, error) {
-	out := Step{Now: w.now(), Lease: leaseTime}
-	if s.now.Run != "" {
-		s.now.UpdatedAt = w.now()
-		out.Changes = []Change{{WasState: s.was.State, WasAttempt: s.was.Attempt, Target: s.now}}
-		for _, k := range s.kinds {
-			out.Events = append(out.Events, w.targetEvent(k, s.now))
-		}
-	}
-	if s.evict {
-		out.Evict, out.Evicted = []Cut{{OID: s.now.OID, At: s.now.T0}}, w.evicted
-	}
-	if s.now.Run != "" && !s.now.State.Final() {
-		return out, nil
-	}
-	counts, open, err := w.tally(ctx, s.now)
-	if err != nil || open > 0 {
-		return out, err
-	}
-	out.End = RunFinished
-	e := w.event(audit.RunFinished)
-	e.Outcome, e.Detail = string(RunFinished), counts
-	out.Events = append(out.Events, e)
-	return out, nil
-}
-
-// tally counts the run's targets by state as they will be after this change.
-func (w *worker) tally(ctx context.Context, changed RunTarget) (counts map[string]string, open int, err error) {
-	_, targets, err := w.store.Run(ctx, w.run.ID)
-	if err != nil {
-		return nil, 0, err
-	}
-	n := map[State]int{}
-	for _, t := range targets {
-		if t.Pos == changed.Pos && changed.Run != "" {
-			t = changed
-		}
-		n[t.State]++
-		if !t.State.Final() {
-			open++
-		}
-	}
-	counts = map[string]string{}
-	for state, c := range maps.All(n) {
-		counts[string(state)] = strconv.Itoa(c)
-	}
-	return counts, open, nil
 }
 
 // wordsOf are the words for a person in an error of the token source, or "".

@@ -1,6 +1,7 @@
 package revoke_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,7 +97,8 @@ func (w *world) start() {
 	w.stop = cancel
 	w.t.Cleanup(cancel)
 	w.svc = revoke.NewService(ctx, revoke.Options{
-		Store: w.db.Revoke(), Users: w.graph, Graph: w.graph, Tokens: tokens{}, Cloud: "public", Tenant: tenant,
+		Store: w.db.Revoke(), Users: w.graph, Expand: w.graph, Ring: func(context.Context, revoke.Slice) error { return nil },
+		Graph: w.graph, Tokens: tokens{}, Cloud: "public", Tenant: tenant,
 		Owner: w.ids.New(), Now: w.clock.Now, NewID: w.ids.New, Sleep: w.clock.Sleep, Logger: slog.New(slog.DiscardHandler),
 	})
 }
@@ -144,23 +146,46 @@ func (w *world) sweep() {
 		Store: w.db.Revoke(), Graph: w.graph, Tokens: tokens{}, Owner: "sweeper", Now: w.clock.Now, NewID: w.ids.New,
 		Sleep: w.clock.Sleep, Logger: slog.New(slog.DiscardHandler),
 	})
-	start := func(work func(context.Context)) { wg.Go(func() { work(w.t.Context()) }) }
-	if err := engine.Sweep(w.t.Context(), start); err != nil {
+	due, err := engine.Due(w.t.Context())
+	if err != nil {
 		w.t.Logf("sweep: %v", err)
+	}
+	for _, slice := range due {
+		wg.Go(func() {
+			for again := true; again; {
+				slice, again = engine.Work(w.t.Context(), slice)
+			}
+		})
 	}
 	wg.Wait()
 }
 
 func (w *world) read(id revoke.RunID) (revoke.Run, revoke.RunTarget) {
 	w.t.Helper()
-	run, targets, err := w.db.Revoke().Run(w.t.Context(), id)
+	run, err := w.db.Revoke().Run(w.t.Context(), id)
 	if err != nil {
 		w.t.Fatalf("reading run %s: %v", id, err)
 	}
-	if len(targets) != 1 {
-		w.t.Fatalf("run %s has %d targets, want 1", id, len(targets))
+	targets := w.targets(id)
+	if len(targets) == 0 {
+		return run, revoke.RunTarget{}
 	}
 	return run, targets[0]
+}
+
+// targets returns the targets of a run that were begun.
+func (w *world) targets(id revoke.RunID) (all []revoke.RunTarget) {
+	w.t.Helper()
+	for after := -1; ; {
+		page, err := w.db.Revoke().RunTargets(w.t.Context(), id, revoke.RunTargetQuery{After: after, Limit: 500})
+		if err != nil {
+			w.t.Fatalf("reading the targets of run %s: %v", id, err)
+		}
+		if all = append(all, page...); len(page) < 500 {
+			return all
+		}
+		after = page[len(page)-1].Pos
+	}
 }
 
 // events returns the whole ledger, oldest first.
@@ -216,9 +241,51 @@ type graph struct {
 	reads   []func(oid string) (time.Time, error)
 	calls   []string // client request ids of the revoke calls that were made
 	self    int
+	me      string        // whose tokens are used; "" = the help desk's
 	ahead   time.Duration // of Graph's clock
 	unknown bool          // no answer has told yet
 	userFn  func(id string) (directory.User, error)
+	answer  func(oid, token string) (directory.Answer, error) // to every call that the script does not answer; nil works
+	called  map[string]int                                    // calls by object id
+	order   []string                                          // object ids in order of their calls
+	hits    []directory.Hit
+	learned directory.Expansion
+	hold    chan struct{} // until it is closed, no expansion goes on
+}
+
+// people is how many people were called.
+func (g *graph) people() int { g.mu.Lock(); defer g.mu.Unlock(); return len(g.called) }
+
+// Expand stands in for the directory: it leads to hits, whatever the scope.
+func (g *graph) Expand(ctx context.Context, r directory.ExpandRequest) (directory.Expansion, error) {
+	if g.hold != nil {
+		<-g.hold
+	}
+	hits := g.hits
+	for _, source := range append(r.Scope.Include, r.Scope.Exclude...) {
+		if source.Kind != directory.RunSource {
+			continue
+		}
+		former := map[string]bool{}
+		err := r.Former(ctx, source.ID, source.Outcomes, func(oids []string) error {
+			for _, oid := range oids {
+				former[oid] = true
+			}
+			return nil
+		})
+		if err != nil {
+			return directory.Expansion{}, err
+		}
+		excludes := len(r.Scope.Exclude) > 0
+		hits = nil
+		for _, h := range g.hits {
+			h.Excluded = excludes && former[h.User.ID]
+			if excludes || former[h.User.ID] {
+				hits = append(hits, h)
+			}
+		}
+	}
+	return g.learned, r.Take(ctx, hits)
 }
 
 func (g *graph) add(u directory.User) { g.users[u.ID] = &u }
@@ -238,20 +305,27 @@ func (g *graph) User(_ context.Context, _ operator.TokenSource, id string) (dire
 }
 
 func (g *graph) Revoke(ctx context.Context, t operator.TokenSource, oid, clientRequestID string) (directory.Answer, error) {
-	g.checkIntent(clientRequestID)
+	g.checkIntent(oid, clientRequestID)
 	token, err := t.Token(ctx)
 	if err != nil {
 		return directory.Answer{}, err
 	}
 	g.mu.Lock()
-	g.calls = append(g.calls, clientRequestID)
+	g.calls, g.order = append(g.calls, clientRequestID), append(g.order, oid)
+	if g.called == nil {
+		g.called = map[string]int{}
+	}
+	g.called[oid]++
 	var next func(oid, token string) (directory.Answer, error)
 	if len(g.script) > 0 {
 		next, g.script = g.script[0], g.script[1:]
 	}
 	g.mu.Unlock()
 	if next == nil {
-		return g.works(oid, token.Bearer())
+		next = g.answer
+	}
+	if next == nil {
+		next = g.works
 	}
 	return next(oid, token.Bearer())
 }
@@ -260,20 +334,24 @@ func (g *graph) RevokeSelf(ctx context.Context, t operator.TokenSource, clientRe
 	g.mu.Lock()
 	g.self++
 	g.mu.Unlock()
-	return g.Revoke(ctx, t, helpdesk.OID, clientRequestID)
+	return g.Revoke(ctx, t, cmp.Or(g.me, helpdesk.OID), clientRequestID)
 }
 
 // checkIntent is rule 1: whatever is called stands in the ledger already, with this very request id.
-func (g *graph) checkIntent(clientRequestID string) {
-	for _, e := range g.w.events() {
-		if e.Kind == audit.TargetAttempted && e.Evidence != nil && e.Evidence.ClientRequestID == clientRequestID {
+func (g *graph) checkIntent(oid, clientRequestID string) {
+	records, _, err := g.w.db.Ledger().Search(context.Background(), audit.Query{Target: oid, Kind: audit.TargetAttempted, Limit: 200})
+	if err != nil {
+		g.w.t.Errorf("reading the ledger: %v", err)
+	}
+	for _, r := range records {
+		if r.Event.Evidence != nil && r.Event.Evidence.ClientRequestID == clientRequestID {
 			return
 		}
 	}
 	g.w.t.Errorf("a revocation was called with request id %q, which no intent in the ledger names", clientRequestID)
 }
 
-func (g *graph) SessionsFrom(_ context.Context, _ operator.TokenSource, oid string) (time.Time, directory.Answer, error) {
+func (g *graph) SessionsFrom(_ context.Context, _ operator.TokenSource, oid string) (directory.Sessions, directory.Answer, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.reads) > 0 {
@@ -282,9 +360,16 @@ func (g *graph) SessionsFrom(_ context.Context, _ operator.TokenSource, oid stri
 			g.reads = g.reads[1:]
 		}
 		at, err := next(oid)
-		return at, directory.Answer{Status: 200}, err
+		return directory.Sessions{From: at, Elsewhere: g.elsewhere(oid)}, directory.Answer{Status: 200}, err
 	}
-	return g.users[oid].SessionsFrom, directory.Answer{Status: 200}, nil
+	return directory.Sessions{From: g.users[oid].SessionsFrom, Elsewhere: g.elsewhere(oid)}, directory.Answer{Status: 200}, nil
+}
+
+func (g *graph) elsewhere(oid string) directory.Tri {
+	if u, ok := g.users[oid]; ok {
+		return u.SignsInElsewhere()
+	}
+	return directory.No
 }
 
 func (g *graph) Offset() (time.Duration, bool) {

@@ -123,7 +123,7 @@ func personRows(events []audit.Event) [][]any {
 	})
 	rows := make([][]any, len(all))
 	for i, s := range all {
-		rows[i] = []any{s.oid, s.upn, s.name, fold(s.upn) + "\n" + fold(s.name)}
+		rows[i] = []any{s.oid, s.upn, s.name, foldedName(s.upn, s.name)}
 	}
 	return rows
 }

@@ -20,29 +20,45 @@ import (
 
 const lease = 5 * time.Second
 
-func commit(t *testing.T, db *store.DB, f revoke.Fence, s revoke.Step) {
+func commit(t testing.TB, db *store.DB, f revoke.Fence, s revoke.Step) revoke.Granted {
 	t.Helper()
-	if err := db.Revoke().Commit(t.Context(), f, s); err != nil {
+	g, err := db.Revoke().Commit(t.Context(), f, s)
+	if err != nil {
 		t.Fatalf("committing: %v", err)
 	}
+	return g
 }
 
-func claim(t *testing.T, db *store.DB, run revoke.RunID, owner string, now time.Time) (revoke.Fence, bool) {
+// refused commits a step that must fail.
+func refused(t testing.TB, db *store.DB, f revoke.Fence, s revoke.Step) error {
 	t.Helper()
-	f, ok, err := db.Revoke().Claim(t.Context(), run, owner, now, lease)
+	_, err := db.Revoke().Commit(t.Context(), f, s)
+	return err
+}
+
+// claim tries to take the run's next slice, whatever its epoch.
+func claim(t testing.TB, db *store.DB, run revoke.RunID, owner string, now time.Time) (revoke.Fence, bool) {
+	t.Helper()
+	next := revoke.Slice{Run: run, Epoch: 1}
+	for _, s := range due(t, db, now.Add(1000*time.Hour)) { // by then, no lease holds
+		if s.Run == run {
+			next = s
+		}
+	}
+	f, ok, err := db.Revoke().Claim(t.Context(), next, owner, now, lease)
 	if err != nil {
 		t.Fatalf("claiming: %v", err)
 	}
 	return f, ok
 }
 
-func due(t *testing.T, db *store.DB, now time.Time) []revoke.RunID {
+func due(t testing.TB, db *store.DB, now time.Time) []revoke.Slice {
 	t.Helper()
-	ids, err := db.Revoke().Due(t.Context(), now, 10)
+	slices, err := db.Revoke().Due(t.Context(), now, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ids
+	return slices
 }
 
 func TestARunIsDueWhenItsTimeHasComeAndNobodyHoldsIt(t *testing.T) {
@@ -51,34 +67,37 @@ func TestARunIsDueWhenItsTimeHasComeAndNobodyHoldsIt(t *testing.T) {
 		db := open()
 		l := launchOf(10, anna, bernd)
 		launch(t, db, l)
-		only := []revoke.RunID{l.Run.ID}
-		check := func(what string, now time.Time, want []revoke.RunID) {
+		check := func(what string, now time.Time, want bool) {
 			t.Helper()
-			if got := due(t, db, now); !slices.Equal(got, want) {
+			got := due(t, db, now)
+			if is := len(got) == 1 && got[0].Run == l.Run.ID; is != want || len(got) > 1 {
 				t.Errorf("%s: due %v, want %v", what, got, want)
 			}
-			if f, ok := claim(t, db, l.Run.ID, "probe", now); ok != (want != nil) {
-				t.Errorf("%s: claimed %v, want %v", what, ok, want != nil)
+			if f, ok := claim(t, db, l.Run.ID, "probe", now); ok != want {
+				t.Errorf("%s: claimed %v, want %v", what, ok, want)
 			} else if ok {
+				if f != (revoke.Fence{Run: l.Run.ID, Owner: "probe", Epoch: got[0].Epoch}) {
+					t.Errorf("%s: the fence is %+v, the slice %+v", what, f, got[0])
+				}
 				if err := db.Revoke().Release(t.Context(), f, noon); err != nil {
 					t.Error(err)
 				}
 			}
 		}
-		check("while the lease runs", noon.Add(lease-time.Millisecond), nil)
-		check("when it has run out", noon.Add(lease), only)
-		check("after it was given back", noon, only)
+		check("while the lease runs", noon.Add(lease-time.Millisecond), false)
+		check("when it has run out", noon.Add(lease), true)
+		check("after it was given back", noon, true)
 
 		f, _ := claim(t, db, l.Run.ID, "one", noon)
 		if err := db.Revoke().Release(t.Context(), f, noon.Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
-		check("before its time", noon.Add(time.Minute-time.Millisecond), nil)
-		check("at its time", noon.Add(time.Minute), only)
+		check("before its time", noon.Add(time.Minute-time.Millisecond), false)
+		check("at its time", noon.Add(time.Minute), true)
 
 		f, _ = claim(t, db, l.Run.ID, "one", noon.Add(time.Minute))
-		commit(t, db, f, revoke.Step{Now: noon, Lease: lease, End: revoke.RunPaused, Pause: revoke.PauseOperator})
-		check("paused", noon.Add(time.Hour), nil)
+		commit(t, db, f, revoke.Step{Now: noon, Lease: lease, End: revoke.RunPaused, Pause: revoke.PauseNeedRole})
+		check("paused", noon.Add(time.Hour), false)
 	})
 }
 
@@ -93,7 +112,7 @@ func TestClaimMovesTheEpochAndFencesTheFormerWorker(t *testing.T) {
 			t.Fatalf("claimed %v with epoch %d, want epoch %d", ok, second.Epoch, first.Epoch+1)
 		}
 		before := newest(t, db)
-		if err := db.Revoke().Commit(t.Context(), first, accept(l)); !errors.Is(err, revoke.ErrFenced) {
+		if err := refused(t, db, first, accept(l)); !errors.Is(err, revoke.ErrFenced) {
 			t.Errorf("the former worker's commit: %v, want ErrFenced", err)
 		}
 		if _, _, err := db.Revoke().Work(t.Context(), first); !errors.Is(err, revoke.ErrFenced) {
@@ -102,7 +121,7 @@ func TestClaimMovesTheEpochAndFencesTheFormerWorker(t *testing.T) {
 		if err := db.Revoke().Release(t.Context(), first, noon); err != nil {
 			t.Errorf("the former worker's release: %v, want no error", err)
 		}
-		if _, targets, _ := db.Revoke().Run(t.Context(), l.Run.ID); targets[0].State != revoke.Attempting || newest(t, db) != before {
+		if _, targets := read(t, db, l.Run.ID); targets[0].State != revoke.Attempting || newest(t, db) != before {
 			t.Errorf("a fenced commit left %q and %d events", targets[0].State, newest(t, db)-before)
 		}
 		commit(t, db, second, accept(l))
@@ -117,9 +136,10 @@ func TestWorkReturnsWhatIsNotFinal(t *testing.T) {
 		f := launch(t, db, l)
 		step := accept(l)
 		step.Changes[0].Target.State = revoke.Confirmed
+		step.Want, step.Intend = 2, intend
 		commit(t, db, f, step)
 		run, targets, err := db.Revoke().Work(t.Context(), f)
-		if err != nil || run.ID != l.Run.ID || run.Events != 2 {
+		if err != nil || run.ID != l.Run.ID || run.Events != 4 {
 			t.Fatalf("run %s with %d events, %v", run.ID, run.Events, err)
 		}
 		var got []int
@@ -146,10 +166,7 @@ func TestEveryFieldOfATargetIsKept(t *testing.T) {
 		want.Message, want.Settled, want.UpdatedAt = "it's \"no\" 🙂", "how", at(7)
 		commit(t, db, f, revoke.Step{Now: noon, Lease: lease, Changes: []revoke.Change{
 			{WasState: revoke.Attempting, WasAttempt: 1, Target: want}}})
-		_, targets, err := db.Revoke().Run(t.Context(), l.Run.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
+		_, targets := read(t, db, l.Run.ID)
 		if diff := cmp.Diff([]revoke.RunTarget{want}, targets); diff != "" {
 			t.Errorf("target (-want +got):\n%s", diff)
 		}
@@ -162,6 +179,10 @@ func TestAChangeThatDoesNotMatchRollsEverythingBack(t *testing.T) {
 		db := open()
 		l := launchOf(10, anna, bernd, carla)
 		f := launch(t, db, l)
+		waiting := commit(t, db, f, wanting(1)).Targets[0]
+		step := revoke.Step{Now: noon, Lease: lease}
+		moved(&step, audit.TargetFailed, revoke.Pending, waiting)
+		commit(t, db, f, step)
 		if err := db.Sessions().SignIn(t.Context(), session(1, bernd), nil, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -171,26 +192,26 @@ func TestAChangeThatDoesNotMatchRollsEverythingBack(t *testing.T) {
 			"position": func(c *revoke.Change) { c.Target.Pos = 9 },
 			"user":     func(c *revoke.Change) { c.Target.OID = bernd },
 		} {
-			second := revoke.Change{WasState: revoke.Pending, Target: revoke.RunTarget{
-				Target: l.Plan.Targets[1], State: revoke.Attempting, Attempt: 1}}
+			second := revoke.Change{WasState: revoke.Pending, WasAttempt: 1, Target: revoke.RunTarget{
+				Target: l.Plan.Targets[1], State: revoke.Attempting, Attempt: 2}}
 			bad(&second)
 			step := accept(l)
 			step.Changes = append(step.Changes, second)
 			step.Evict, step.End = cuts(bernd), revoke.RunFinished
-			if err := db.Revoke().Commit(t.Context(), f, step); !errors.Is(err, revoke.ErrConflict) {
+			if err := refused(t, db, f, step); !errors.Is(err, revoke.ErrConflict) {
 				t.Errorf("another %s: %v, want ErrConflict", name, err)
 			}
 		}
-		run, targets, err := db.Revoke().Run(t.Context(), l.Run.ID)
-		if err != nil || run.State != revoke.RunRunning || targets[0].State != revoke.Attempting || run.Events != 1 {
-			t.Errorf("run %q, target %q, %d events (%v): not rolled back", run.State, targets[0].State, run.Events, err)
+		run, targets := read(t, db, l.Run.ID)
+		if run.State != revoke.RunRunning || targets[0].State != revoke.Attempting || run.Events != 3 {
+			t.Errorf("run %q, target %q, %d events: not rolled back", run.State, targets[0].State, run.Events)
 		}
 		if _, err := db.Sessions().Session(t.Context(), session(1, bernd).IDHash); err != nil {
 			t.Errorf("the session went although the step did not: %v", err)
 		}
-		step := accept(l) // the fence still holds, and without the fault the same changes go through
-		step.Changes = append(step.Changes, revoke.Change{WasState: revoke.Pending, Target: revoke.RunTarget{
-			Target: l.Plan.Targets[1], State: revoke.Attempting, Attempt: 1}})
+		step = accept(l) // the fence still holds, and without the fault the same changes go through
+		step.Changes = append(step.Changes, revoke.Change{WasState: revoke.Pending, WasAttempt: 1, Target: revoke.RunTarget{
+			Target: l.Plan.Targets[1], State: revoke.Attempting, Attempt: 2}})
 		commit(t, db, f, step)
 	})
 }
@@ -206,19 +227,19 @@ func TestTheEndOfARunDeletesItsTokenAndItsLease(t *testing.T) {
 			l := launchOf(10*(i+1), anna, bernd)
 			f := launch(t, db, l)
 			commit(t, db, f, revoke.Step{Now: noon.Add(time.Second), Lease: lease, End: c.end})
-			run, _, err := db.Revoke().Run(t.Context(), l.Run.ID)
-			if err != nil || run.State != c.end || run.FinishedAt.IsZero() == !c.keepsSeal {
-				t.Errorf("%s: the run is %q, finished at %v (%v)", c.end, run.State, run.FinishedAt, err)
+			run, _ := read(t, db, l.Run.ID)
+			if run.State != c.end || run.FinishedAt.IsZero() == !c.keepsSeal {
+				t.Errorf("%s: the run is %q, finished at %v", c.end, run.State, run.FinishedAt)
 			}
 			if _, err := db.Revoke().RunToken(t.Context(), l.Run.ID); errors.Is(err, revoke.ErrNotFound) == c.keepsSeal {
 				t.Errorf("%s: the token: %v", c.end, err)
 			}
-			if err := db.Revoke().Commit(t.Context(), f, revoke.Step{Now: noon, Lease: lease}); !errors.Is(err, revoke.ErrFenced) {
+			if err := refused(t, db, f, revoke.Step{Now: noon, Lease: lease}); !errors.Is(err, revoke.ErrFenced) {
 				t.Errorf("%s: a later commit: %v, want ErrFenced", c.end, err)
 			}
 		}
 		f := launch(t, db, launchOf(90, anna, bernd))
-		if err := db.Revoke().Commit(t.Context(), f, revoke.Step{Now: noon, Lease: lease, End: "lost"}); err == nil {
+		if err := refused(t, db, f, revoke.Step{Now: noon, Lease: lease, End: "lost"}); err == nil {
 			t.Error("a run ended in a state that there is not")
 		}
 	})
@@ -263,15 +284,15 @@ func TestARevokedOperatorLosesSessionsTokensAndRunsWithTheStepThatSaysSo(t *test
 			}
 		}
 		for _, run := range []revoke.RunID{hers.Run.ID, other.Run.ID} {
-			got, _, err := db.Revoke().Run(t.Context(), run)
-			if err != nil || got.State != revoke.RunPaused || got.Pause != revoke.PauseNeedSignIn {
-				t.Errorf("their run is %q, %q (%v)", got.State, got.Pause, err)
+			got, _ := read(t, db, run)
+			if got.State != revoke.RunPaused || got.Pause != revoke.PauseNeedSignIn {
+				t.Errorf("their run is %q, %q", got.State, got.Pause)
 			}
 			if _, err := db.Revoke().RunToken(t.Context(), run); !errors.Is(err, revoke.ErrNotFound) {
 				t.Errorf("their run's token: %v, want none", err)
 			}
 		}
-		if err := db.Revoke().Commit(t.Context(), hersFence, accept(hers)); !errors.Is(err, revoke.ErrFenced) {
+		if err := refused(t, db, hersFence, accept(hers)); !errors.Is(err, revoke.ErrFenced) {
 			t.Errorf("a worker of their run: %v, want ErrFenced", err)
 		}
 		commit(t, db, bystanderFence, accept(bystander))
@@ -293,11 +314,11 @@ func TestWhoRevokesThemselvesPausesThisVeryRun(t *testing.T) {
 		step := accept(l)
 		step.Evict = cuts(anna)
 		commit(t, db, f, step)
-		run, targets, err := db.Revoke().Run(t.Context(), l.Run.ID)
-		if err != nil || run.State != revoke.RunPaused || run.Pause != revoke.PauseNeedSignIn || targets[0].State != revoke.Accepted {
-			t.Errorf("run %q, %q, target %q (%v)", run.State, run.Pause, targets[0].State, err)
+		run, targets := read(t, db, l.Run.ID)
+		if run.State != revoke.RunPaused || run.Pause != revoke.PauseNeedSignIn || targets[0].State != revoke.Accepted {
+			t.Errorf("run %q, %q, target %q", run.State, run.Pause, targets[0].State)
 		}
-		if err := db.Revoke().Commit(t.Context(), f, revoke.Step{Now: noon, Lease: lease}); !errors.Is(err, revoke.ErrFenced) {
+		if err := refused(t, db, f, revoke.Step{Now: noon, Lease: lease}); !errors.Is(err, revoke.ErrFenced) {
 			t.Errorf("the next commit: %v, want ErrFenced", err)
 		}
 	})
@@ -316,8 +337,8 @@ func TestARunThatEndsWithTheStepThatEvictsItsOperatorHasEnded(t *testing.T) {
 			return nil
 		}
 		commit(t, db, f, step)
-		if run, _, err := db.Revoke().Run(t.Context(), l.Run.ID); err != nil || run.State != revoke.RunFinished {
-			t.Errorf("the run is %q (%v), want finished", run.State, err)
+		if run, _ := read(t, db, l.Run.ID); run.State != revoke.RunFinished {
+			t.Errorf("the run is %q, want finished", run.State)
 		}
 	})
 }
@@ -338,7 +359,7 @@ func TestOfManyWorkersOneClaims(t *testing.T) {
 		for i := range 16 {
 			wg.Go(func() {
 				h := handles[i%len(handles)]
-				f, ok, err := h.Revoke().Claim(t.Context(), l.Run.ID, "worker", noon.Add(lease), lease)
+				f, ok, err := h.Revoke().Claim(t.Context(), revoke.Slice{Run: l.Run.ID, Epoch: 2}, "worker", noon.Add(lease), lease)
 				if err != nil {
 					t.Errorf("claiming: %v", err)
 				}
@@ -352,7 +373,7 @@ func TestOfManyWorkersOneClaims(t *testing.T) {
 		if won.Load() != 1 {
 			t.Fatalf("%d workers claimed, want 1", won.Load())
 		}
-		if err := handles[len(handles)-1].Revoke().Commit(t.Context(), stale, accept(l)); !errors.Is(err, revoke.ErrFenced) {
+		if err := refused(t, handles[len(handles)-1], stale, accept(l)); !errors.Is(err, revoke.ErrFenced) {
 			t.Errorf("the loser's commit: %v, want ErrFenced", err)
 		}
 		commit(t, handles[len(handles)-1], <-fences, accept(l))
@@ -378,7 +399,7 @@ func TestRunsThatEvictEachOthersOperatorsDoNotWaitForEachOther(t *testing.T) {
 					step.Evict = cuts(c.evict)
 					ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond) // PostgreSQL looks for deadlocks after 1 s
 					defer cancel()
-					err := db.Revoke().Commit(ctx, c.f, step)
+					_, err := db.Revoke().Commit(ctx, c.f, step)
 					if err != nil && !errors.Is(err, revoke.ErrFenced) { // the other one was faster and paused it
 						t.Errorf("committing: %v", err)
 					}

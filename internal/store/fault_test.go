@@ -24,15 +24,30 @@ type write struct {
 
 // writes lists every write of the store. The launch that most of them need is launchOf(10, anna, bernd).
 func writes() []write {
-	l := launchOf(10, anna, bernd)
+	l, two := launchOf(10, anna, bernd), launchOf(20, anna, bernd, carla)
 	fence := revoke.Fence{Run: l.Run.ID, Owner: "one", Epoch: 1}
 	row := session(1, anna)
+	p := previewOf(200, anna)
+	previewIs := func(t *testing.T, db *store.DB, s revoke.PreviewState) bool {
+		got, err := db.Revoke().Preview(t.Context(), p.ID)
+		return err == nil && got.State == s
+	}
+	begun := func(t *testing.T, db *store.DB) { begin(t, db, p) }
+	filled := func(t *testing.T, db *store.DB) { begin(t, db, p); add(t, db, p.ID, people(3)...) }
+	isProtected := func(t *testing.T, db *store.DB) bool {
+		list, err := db.Revoke().Protected(t.Context())
+		return err == nil && len(list) == 1
+	}
+	isSaved := func(t *testing.T, db *store.DB) bool {
+		_, err := db.Revoke().SavedScope(t.Context(), id(1))
+		return err == nil
+	}
 	launched := func(t *testing.T, db *store.DB) { launch(t, db, l) }
 	signedIn := func(t *testing.T, db *store.DB) { signIn(t, db, row, nil) }
 	none := func(*testing.T, *store.DB) {}
 	events := func(t *testing.T, db *store.DB, before int64) bool { return newest(t, db) > before }
 	runIs := func(t *testing.T, db *store.DB, s revoke.RunState) bool {
-		run, _, err := db.Revoke().Run(t.Context(), l.Run.ID)
+		run, err := db.Revoke().Run(t.Context(), l.Run.ID)
 		return err == nil && run.State == s
 	}
 	hasSession := func(t *testing.T, db *store.DB) bool {
@@ -53,7 +68,7 @@ func writes() []write {
 			return runIs(t, db, revoke.RunRunning), events(t, db, 0)
 		}},
 		{"claim", launched, func(ctx context.Context, db *store.DB) error {
-			_, _, err := db.Revoke().Claim(ctx, l.Run.ID, "two", noon.Add(lease), lease)
+			_, _, err := db.Revoke().Claim(ctx, revoke.Slice{Run: l.Run.ID, Epoch: 2}, "two", noon.Add(lease), lease)
 			return err
 		}, func(t *testing.T, db *store.DB) (bool, bool) { s := len(due(t, db, noon.Add(lease))) == 0; return s, s }},
 		{"release", launched, func(ctx context.Context, db *store.DB) error {
@@ -62,10 +77,77 @@ func writes() []write {
 		{"commit", launched, func(ctx context.Context, db *store.DB) error {
 			step := accept(l)
 			step.End = revoke.RunFinished
-			return db.Revoke().Commit(ctx, fence, step)
+			_, err := db.Revoke().Commit(ctx, fence, step)
+			return err
 		}, func(t *testing.T, db *store.DB) (bool, bool) {
 			return runIs(t, db, revoke.RunFinished), events(t, db, 1)
 		}},
+		{"commit", func(t *testing.T, db *store.DB) { launch(t, db, two) }, func(ctx context.Context, db *store.DB) error {
+			step := wanting(1)
+			step.Now = noon
+			_, err := db.Revoke().Commit(ctx, revoke.Fence{Run: two.Run.ID, Owner: "one", Epoch: 1}, step)
+			return err
+		}, func(t *testing.T, db *store.DB) (bool, bool) {
+			run, targets := read(t, db, two.Run.ID)
+			taken := quota(t, db).Tokens < revoke.QuotaBurst-1
+			if began := run.Next == 2; began != (len(targets) == 2) || began != taken {
+				t.Errorf("next %d, %d targets, calls taken %v: the grant parted", run.Next, len(targets), taken)
+			}
+			return run.Next == 2, events(t, db, 1)
+		}},
+		{"ask", launched, func(ctx context.Context, db *store.DB) error {
+			return db.Revoke().Ask(ctx, l.Run.ID, revoke.WishCancel, []audit.Event{runEvent(audit.RunStopping, 9, l.Run.ID)})
+		}, func(t *testing.T, db *store.DB) (bool, bool) {
+			run, _ := read(t, db, l.Run.ID)
+			return run.Wish == revoke.WishCancel, events(t, db, 1)
+		}},
+		{"quota", none, func(ctx context.Context, db *store.DB) error {
+			return db.Revoke().SizeQuota(ctx, 300)
+		}, func(t *testing.T, db *store.DB) (bool, bool) { s := quota(t, db).Burst == 300; return s, s }},
+		{"preview", none, func(ctx context.Context, db *store.DB) error {
+			return db.Revoke().BeginPreview(ctx, p)
+		}, func(t *testing.T, db *store.DB) (bool, bool) {
+			s := previewIs(t, db, revoke.PreviewExpanding)
+			return s, s
+		}},
+		{"candidates", begun, func(ctx context.Context, db *store.DB) error {
+			_, err := db.Revoke().AddCandidates(ctx, p.ID, people(2), "adding", noon)
+			return err
+		}, func(t *testing.T, db *store.DB) (bool, bool) { s := preview(t, db, p.ID).Found == 2; return s, s }},
+		{"freeze", filled, func(ctx context.Context, db *store.DB) error {
+			_, err := db.Revoke().Freeze(ctx, p.ID, revoke.Facts{}, noon, func(revoke.Preview) []audit.Event {
+				return []audit.Event{event(audit.PlanPreviewed, 9)}
+			})
+			return err
+		}, func(t *testing.T, db *store.DB) (bool, bool) {
+			return previewIs(t, db, revoke.PreviewReady), events(t, db, 0)
+		}},
+		{"fail-preview", begun, func(ctx context.Context, db *store.DB) error {
+			return db.Revoke().FailPreview(ctx, p.ID, "why", noon)
+		}, func(t *testing.T, db *store.DB) (bool, bool) {
+			s := previewIs(t, db, revoke.PreviewFailed)
+			return s, s
+		}},
+		{"purge", filled, func(ctx context.Context, db *store.DB) error {
+			return db.Revoke().PurgePreviews(ctx, noon.Add(time.Hour))
+		}, func(t *testing.T, db *store.DB) (bool, bool) {
+			_, err := db.Revoke().Preview(t.Context(), p.ID)
+			s := errors.Is(err, revoke.ErrNotFound)
+			return s, s
+		}},
+		{"protect", none, func(ctx context.Context, db *store.DB) error {
+			return db.Revoke().Protect(ctx, protectedOf(bernd), []audit.Event{event(audit.SettingsChanged, 1)})
+		}, func(t *testing.T, db *store.DB) (bool, bool) { return isProtected(t, db), events(t, db, 0) }},
+		{"unprotect", func(t *testing.T, db *store.DB) { protect(t, db, bernd) }, func(ctx context.Context, db *store.DB) error {
+			return db.Revoke().Unprotect(ctx, bernd, []audit.Event{event(audit.SettingsChanged, 1)})
+		}, func(t *testing.T, db *store.DB) (bool, bool) { return !isProtected(t, db), events(t, db, 0) }},
+		{"scope", none, func(ctx context.Context, db *store.DB) error {
+			_, err := db.Revoke().SaveScope(ctx, scopeOf(1, "", anna))
+			return err
+		}, func(t *testing.T, db *store.DB) (bool, bool) { s := isSaved(t, db); return s, s }},
+		{"delete-scope", func(t *testing.T, db *store.DB) { save(t, db, scopeOf(1, "", anna)) }, func(ctx context.Context, db *store.DB) error {
+			return db.Revoke().DeleteScope(ctx, id(1), anna)
+		}, func(t *testing.T, db *store.DB) (bool, bool) { s := !isSaved(t, db); return s, s }},
 		{"resume", func(t *testing.T, db *store.DB) {
 			commit(t, db, launch(t, db, l), revoke.Step{Now: noon, Lease: lease, End: revoke.RunPaused})
 		}, func(ctx context.Context, db *store.DB) error {
@@ -171,7 +253,7 @@ func TestAnIntentOutlivesTheProcessThatRecordedIt(t *testing.T) {
 		if err != nil || len(targets) != 1 || targets[0].State != revoke.Attempting || targets[0].Attempt != 1 {
 			t.Errorf("found %+v (%v), want the intent", targets, err)
 		}
-		if err := db.Revoke().Commit(t.Context(), stale, accept(l)); !errors.Is(err, revoke.ErrFenced) {
+		if err := refused(t, db, stale, accept(l)); !errors.Is(err, revoke.ErrFenced) {
 			t.Errorf("the dead worker's commit: %v, want ErrFenced", err)
 		}
 	})

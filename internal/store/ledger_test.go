@@ -403,9 +403,7 @@ func TestTheEndOfARunSaysHowManyEventsItWrote(t *testing.T) {
 		finished.Detail = detail
 		step := revoke.Step{Now: noon, Lease: time.Second, End: revoke.RunFinished,
 			Events: []audit.Event{runEvent(audit.TargetConfirmed, 13, l.Run.ID), finished}}
-		if err := db.Revoke().Commit(t.Context(), f, step); err != nil {
-			t.Fatal(err)
-		}
+		commit(t, db, f, step)
 		last := recordAt(t, db, newest(t, db))
 		want := map[string]string{"confirmed": "1", "events": "4", "last_seq": "5"}
 		if diff := cmp.Diff(want, last.Event.Detail); diff != "" {
@@ -414,9 +412,8 @@ func TestTheEndOfARunSaysHowManyEventsItWrote(t *testing.T) {
 		if len(detail) != 1 {
 			t.Errorf("the caller's map was changed: %v", detail)
 		}
-		run, _, err := db.Revoke().Run(t.Context(), l.Run.ID)
-		if err != nil || run.Events != 4 {
-			t.Errorf("the run counts %d events (%v), want 4", run.Events, err)
+		if run, _ := read(t, db, l.Run.ID); run.Events != 4 {
+			t.Errorf("the run counts %d events, want 4", run.Events)
 		}
 	})
 }
@@ -443,7 +440,7 @@ func TestAWriteInsideAWriteEndsAtItsDeadline(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		if err := db.Revoke().Commit(ctx, f, step); err != nil {
+		if _, err := db.Revoke().Commit(ctx, f, step); err != nil {
 			t.Errorf("the outer write: %v", err)
 		}
 		if inner == nil {

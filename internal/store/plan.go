@@ -10,9 +10,12 @@ import (
 	"evict/internal/revoke"
 )
 
-// storable is a plan as it will be read back.
+// storable is a plan as it will be read back. What a column holds as JSON needs no cleaning: JSON escapes U+0000, and
+// has no invalid UTF-8.
 func storable(p revoke.Plan) revoke.Plan {
-	for _, s := range []*string{(*string)(&p.ID), &p.Cloud, &p.Tenant, &p.Reason, &p.Ticket} {
+	for _, s := range []*string{
+		(*string)(&p.ID), (*string)(&p.Preview), &p.Cloud, &p.Tenant, &p.Reason, &p.Ticket, &p.ListDigest,
+	} {
 		*s = clean(*s)
 	}
 	p.Creator = storablePerson(p.Creator)
@@ -21,8 +24,6 @@ func storable(p revoke.Plan) revoke.Plan {
 		targets[i] = storableTarget(t)
 	}
 	p.Targets = targets
-	p.Scope.Users = cleanAll(p.Scope.Users)
-	p.Excluded, p.Acknowledged, p.Incomplete = cleanAll(p.Excluded), cleanAll(p.Acknowledged), cleanAll(p.Incomplete)
 	return p
 }
 
@@ -30,12 +31,34 @@ func storablePerson(p revoke.Person) revoke.Person {
 	return revoke.Person{OID: clean(p.OID), TID: clean(p.TID), UPN: clean(p.UPN), Name: clean(p.Name)}
 }
 
-func storableTarget(t revoke.Target) revoke.Target {
-	t.OID, t.UPN, t.Name = clean(t.OID), clean(t.UPN), clean(t.Name)
-	t.Reasons = cleanAll(t.Reasons)
-	t.Flags = cleanAll(t.Flags)
-	return t
+// listOf is the list that holds a plan's targets: its preview's, or one of its own.
+func listOf(plan revoke.PlanID, preview revoke.PreviewID) string {
+	if preview != "" {
+		return clean(string(preview))
+	}
+	return clean(string(plan))
 }
+
+// listColumn scans what listOf wrote into the preview of a plan, which must have been scanned before.
+type listColumn struct {
+	plan    *revoke.PlanID
+	preview *revoke.PreviewID
+}
+
+// Scan implements sql.Scanner.
+func (c listColumn) Scan(src any) error {
+	s, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("the id of a list is a %T, not text", src)
+	}
+	if s != string(*c.plan) {
+		*c.preview = revoke.PreviewID(s)
+	}
+	return nil
+}
+
+const planColumns = `id, list, cloud, tenant, creator_oid, creator_tid, creator_upn, creator_name, scope, options,
+	checklist, incomplete, reason, ticket, created_at, expires_at, total, list_digest, digest`
 
 // insertPlan stores a plan that was never stored before. It refuses one whose digest is not that of what will be read
 // back: what is approved, recorded and executed must be the same thing.
@@ -44,12 +67,12 @@ func insertPlan(ctx context.Context, tx *sqlTx, frozen revoke.Plan) error {
 	if p.Freeze().Digest != frozen.Digest {
 		return fault.New(fault.Invalid, "The plan holds text that cannot be stored as it is, or was changed after it was frozen.")
 	}
-	n, err := tx.exec(ctx, `insert into plan (id, cloud, tenant, creator_oid, creator_tid, creator_upn, creator_name,
-		scope, options, excluded, acknowledged, incomplete, reason, ticket, created_at, expires_at, digest)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) on conflict do nothing`,
-		string(p.ID), p.Cloud, p.Tenant, p.Creator.OID, p.Creator.TID, p.Creator.UPN, p.Creator.Name, list(p.Scope),
-		list(p.Options), list(p.Excluded), list(p.Acknowledged), list(p.Incomplete), p.Reason, p.Ticket,
-		ms(p.CreatedAt), ms(p.ExpiresAt), p.Digest)
+	id := listOf(p.ID, p.Preview)
+	n, err := tx.insert(ctx, `insert into plan (`+planColumns+`) values`, `on conflict do nothing`, [][]any{{
+		string(p.ID), id, p.Cloud, p.Tenant, p.Creator.OID, p.Creator.TID, p.Creator.UPN, p.Creator.Name,
+		jsonText(p.Scope), jsonText(p.Options), jsonText(p.Checklist), jsonText(p.Incomplete), p.Reason, p.Ticket,
+		ms(p.CreatedAt), ms(p.ExpiresAt), p.Total, p.ListDigest, p.Digest,
+	}})
 	if err != nil {
 		return fmt.Errorf("inserting the plan: %w", err)
 	}
@@ -58,44 +81,28 @@ func insertPlan(ctx context.Context, tx *sqlTx, frozen revoke.Plan) error {
 	}
 	rows := make([][]any, len(p.Targets))
 	for i, t := range p.Targets {
-		rows[i] = append([]any{string(p.ID)}, targetValues(t)...)
+		rows[i] = targetRow(id, t)
 	}
-	if _, err := tx.insert(ctx, `insert into plan_target (plan, `+targetColumns+`) values`, "", rows); err != nil {
-		return fmt.Errorf("inserting the plan's targets: %w", err)
-	}
-	return nil
-}
-
-const targetColumns = `pos, oid, upn, name, reasons, flags, before_at`
-
-func targetValues(t revoke.Target) []any {
-	return []any{t.Pos, t.OID, t.UPN, t.Name, list(t.Reasons), list(t.Flags), ms(t.Before)}
-}
-
-// targetDest is where targetColumns are scanned to.
-func targetDest(t *revoke.Target) []any {
-	return []any{&t.Pos, &t.OID, &t.UPN, &t.Name, jsonColumn{&t.Reasons}, jsonColumn{&t.Flags}, msColumn{&t.Before}}
+	return insertTargets(ctx, tx, rows)
 }
 
 // Plan implements revoke.RunStore.
 func (r *Revoke) Plan(ctx context.Context, id revoke.PlanID) (p revoke.Plan, err error) {
 	err = r.db.read(ctx, "plan", func(tx *sqlTx) error {
-		err := tx.QueryRowContext(ctx, `select id, cloud, tenant, creator_oid, creator_tid, creator_upn, creator_name,
-			scope, options, excluded, acknowledged, incomplete, reason, ticket, created_at, expires_at, digest
-			from plan where id = $1`, clean(string(id))).Scan(&p.ID, &p.Cloud, &p.Tenant, &p.Creator.OID, &p.Creator.TID,
-			&p.Creator.UPN, &p.Creator.Name, jsonColumn{&p.Scope}, jsonColumn{&p.Options}, jsonColumn{&p.Excluded},
-			jsonColumn{&p.Acknowledged}, jsonColumn{&p.Incomplete}, &p.Reason, &p.Ticket, msColumn{&p.CreatedAt},
-			msColumn{&p.ExpiresAt}, &p.Digest)
+		err := tx.QueryRowContext(ctx, `select `+planColumns+` from plan where id = $1`, clean(string(id))).Scan(
+			&p.ID, listColumn{&p.ID, &p.Preview}, &p.Cloud, &p.Tenant, &p.Creator.OID, &p.Creator.TID, &p.Creator.UPN,
+			&p.Creator.Name, jsonColumn{&p.Scope}, jsonColumn{&p.Options}, jsonColumn{&p.Checklist}, jsonColumn{&p.Incomplete},
+			&p.Reason, &p.Ticket, msColumn{&p.CreatedAt}, msColumn{&p.ExpiresAt}, &p.Total, &p.ListDigest, &p.Digest)
 		if errors.Is(err, sql.ErrNoRows) {
 			return revoke.ErrNotFound
 		}
 		if err != nil {
 			return fmt.Errorf("reading the plan: %w", err)
 		}
-		p.Targets, err = collect(ctx, tx, func(s scanner) (t revoke.Target, err error) {
-			err = s.Scan(targetDest(&t)...)
-			return t, err
-		}, `select `+targetColumns+` from plan_target where plan = $1 order by pos`, string(p.ID))
+		if p.Preview == "" {
+			p.Targets, err = collect(ctx, tx, scanTarget,
+				`select `+targetColumns+` from plan_target where list = $1 order by pos`, string(p.ID))
+		}
 		return err
 	})
 	if err != nil {

@@ -15,12 +15,13 @@ const enginePostgres = "PostgreSQL"
 // openPostgres opens one pool for reading and writing.
 func (db *DB) openPostgres(ctx context.Context, address string) error {
 	db.dialect = dialect{
-		engine:        enginePostgres,
-		forUpdate:     ` for update`,
-		migrations:    "postgres",
-		hasSchema:     `select count(to_regclass('` + schemaTable + `'))`,
-		retryable:     postgresRetryable,
-		rowsPerInsert: 500,
+		engine:     enginePostgres,
+		forUpdate:  ` for update`,
+		migrations: "postgres",
+		hasSchema:  `select count(to_regclass('` + schemaTable + `'))`,
+		listed:     `vacuum (analyze, skip_locked) plan_target, preview_left`, // or pages are slow until it does so by itself
+		retryable:  postgresRetryable,
+		rowsAtOnce: 500,
 	}
 	cfg, err := pgxpool.ParseConfig(address) // its error hides the password
 	if err != nil {
@@ -30,6 +31,7 @@ func (db *DB) openPostgres(ctx context.Context, address string) error {
 	if err != nil {
 		return fmt.Errorf("opening the database: %w", err)
 	}
+	db.pool = pool
 	db.w = stdlib.OpenDBFromPool(pool)
 	db.r = db.w
 	db.closers = append(db.closers, func() error { pool.Close(); return nil })
@@ -57,3 +59,6 @@ func postgresRetryable(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pg.Code == "40001" || pg.Code == "40P01")
 }
+
+// Pool is the connection pool on PostgreSQL, for the queue that lives in the same database; nil on SQLite.
+func (db *DB) Pool() *pgxpool.Pool { return db.pool }

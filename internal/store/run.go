@@ -9,38 +9,48 @@ import (
 	"time"
 
 	"evict/internal/audit"
+	"evict/internal/fault"
 	"evict/internal/revoke"
 )
 
-// Revoke keeps plans, runs and the sealed tokens of runs.
+// Revoke keeps plans, runs with their sealed tokens, previews, saved scopes and protected accounts.
 type Revoke struct{ db *DB }
 
 var (
-	_ revoke.EngineStore = (*Revoke)(nil)
-	_ revoke.TokenStore  = (*Revoke)(nil)
-	_ revoke.RunStore    = (*Revoke)(nil)
+	_ revoke.EngineStore  = (*Revoke)(nil)
+	_ revoke.TokenStore   = (*Revoke)(nil)
+	_ revoke.RunStore     = (*Revoke)(nil)
+	_ revoke.PreviewStore = (*Revoke)(nil)
 )
 
-// Revoke is the database's face for plans and runs.
+// Revoke is the database's face for all that revoking needs.
 func (db *DB) Revoke() *Revoke { return &Revoke{db} }
 
-// Launch implements revoke.RunStore. The run starts as running, held by l.Owner with epoch 1. Targets of the plan that
-// l.Targets does not name start as pending. ErrConflict when the plan or the run is there already.
+// Launch implements revoke.RunStore. The run starts as running, held by l.Owner if there is one. Of its targets only
+// those in l.Targets get a row: the others when they are first attempted. ErrConflict also when the preview is not
+// ready or has expired; fault.Invalid when the plan is not that of its preview.
 func (r *Revoke) Launch(ctx context.Context, l revoke.Launch) (revoke.Fence, error) {
+	fence := revoke.Fence{Run: l.Run.ID}
+	if l.Owner != "" {
+		fence.Owner, fence.Epoch = l.Owner, 1
+	}
 	err := r.db.write(ctx, "launch", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
-		if l.Run.Plan != l.Plan.ID || l.Run.Digest != l.Plan.Digest {
+		if r, p := l.Run, l.Plan; r.Plan != p.ID || r.Digest != p.Digest || r.Preview != p.Preview || r.Total != p.Total {
 			return nil, errors.New("the run is not of this plan")
 		}
 		if err := r.db.live(ctx, tx, l.Session); err != nil {
 			return nil, err
 		}
+		if err := spendPreview(ctx, tx, l); err != nil {
+			return nil, err
+		}
 		if err := insertPlan(ctx, tx, l.Plan); err != nil {
 			return nil, err
 		}
-		if err := insertRun(ctx, tx, l); err != nil {
+		if err := insertRun(ctx, tx, l, fence); err != nil {
 			return nil, err
 		}
-		if err := insertTargets(ctx, tx, l); err != nil {
+		if err := r.beginTargets(ctx, tx, l); err != nil {
 			return nil, err
 		}
 		return l.Events, insertToken(ctx, tx, l.Run.ID, l.Token, l.TokenExpires)
@@ -48,27 +58,59 @@ func (r *Revoke) Launch(ctx context.Context, l revoke.Launch) (revoke.Fence, err
 	if err != nil {
 		return revoke.Fence{}, err
 	}
-	return revoke.Fence{Run: l.Run.ID, Owner: l.Owner, Epoch: 1}, nil
+	return fence, nil
 }
 
-const runColumns = `id, plan, digest, cloud, tenant, state, pause, claims, operator_oid, operator_tid, operator_upn,
-	operator_name, address, roles, reason, ticket, self, total, created_at, finished_at, due_at, events`
+// spendPreview notes on the preview that it became this run, which it does once.
+func spendPreview(ctx context.Context, tx *sqlTx, l revoke.Launch) error {
+	if l.Plan.Preview == "" {
+		return nil
+	}
+	var total int
+	var digest string
+	err := tx.QueryRowContext(ctx, `update preview set run = $1
+		where id = $2 and state = $3 and run = '' and expires_at > $4 returning total, list_digest`,
+		clean(string(l.Run.ID)), clean(string(l.Plan.Preview)), string(revoke.PreviewReady), ms(l.Now)).Scan(&total, &digest)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return revoke.ErrConflict
+	case err != nil:
+		return fmt.Errorf("marking the preview: %w", err)
+	case total != l.Plan.Total || digest != l.Plan.ListDigest || len(l.Plan.Targets) > 0:
+		return fault.New(fault.Invalid, "The plan names other targets than its preview.")
+	}
+	return nil
+}
+
+const runColumns = `id, plan, list, digest, cloud, tenant, state, pause, claims, operator_oid, operator_tid,
+	operator_upn, operator_name, address, roles, reason, ticket, self, total, created_at, finished_at, due_at, events,
+	parent, wish, next, counts, refused, canary, limited_by`
 
 func scanRun(s scanner) (r revoke.Run, err error) {
-	err = s.Scan(&r.ID, &r.Plan, &r.Digest, &r.Cloud, &r.Tenant, &r.State, &r.Pause, &r.Claims, &r.Operator.OID,
-		&r.Operator.TID, &r.Operator.UPN, &r.Operator.Name, &r.Address, jsonColumn{&r.Roles}, &r.Reason, &r.Ticket,
-		&r.Self, &r.Total, msColumn{&r.CreatedAt}, msColumn{&r.FinishedAt}, msColumn{&r.DueAt}, &r.Events)
+	err = s.Scan(&r.ID, &r.Plan, listColumn{&r.Plan, &r.Preview}, &r.Digest, &r.Cloud, &r.Tenant, &r.State, &r.Pause,
+		&r.Claims, &r.Operator.OID, &r.Operator.TID, &r.Operator.UPN, &r.Operator.Name, &r.Address, jsonColumn{&r.Roles},
+		&r.Reason, &r.Ticket, &r.Self, &r.Total, msColumn{&r.CreatedAt}, msColumn{&r.FinishedAt}, msColumn{&r.DueAt},
+		&r.Events, &r.Parent, &r.Wish, &r.Next, jsonColumn{&r.Counts}, &r.Refused, &r.Canary, &r.Limit)
 	return r, err
 }
 
-func insertRun(ctx context.Context, tx *sqlTx, l revoke.Launch) error {
+func insertRun(ctx context.Context, tx *sqlTx, l revoke.Launch, f revoke.Fence) error {
 	r, who := l.Run, storablePerson(l.Run.Operator)
+	lease := time.Time{}
+	if f.Owner != "" {
+		lease = l.Now.Add(l.Lease)
+	}
+	counts := revoke.Counts{}
+	for _, t := range l.Targets {
+		counts[t.State]++
+	}
 	n, err := tx.insert(ctx, `insert into run (`+runColumns+`, owner, epoch, lease_until) values`,
 		`on conflict do nothing`, [][]any{{
-			clean(string(r.ID)), clean(string(r.Plan)), clean(r.Digest), clean(r.Cloud), clean(r.Tenant),
-			string(revoke.RunRunning), "", "", who.OID, who.TID, who.UPN, who.Name, clean(r.Address),
-			list(cleanAll(r.Roles)), clean(r.Reason), clean(r.Ticket), r.Self, r.Total, ms(r.CreatedAt), 0, ms(r.DueAt),
-			0, l.Owner, 1, ms(l.Now.Add(l.Lease)),
+			clean(string(r.ID)), clean(string(r.Plan)), listOf(r.Plan, r.Preview), clean(r.Digest), clean(r.Cloud),
+			clean(r.Tenant), string(revoke.RunRunning), "", "", who.OID, who.TID, who.UPN, who.Name, clean(r.Address),
+			jsonText(cleanAll(r.Roles)), clean(r.Reason), clean(r.Ticket), r.Self, r.Total, ms(r.CreatedAt), 0, ms(r.DueAt), 0,
+			clean(string(r.Parent)), "", len(l.Targets), jsonText(counts), r.Refused, r.Canary, string(r.Limit), f.Owner,
+			f.Epoch, ms(lease),
 		}})
 	if err != nil {
 		return fmt.Errorf("inserting the run: %w", err)
@@ -79,81 +121,46 @@ func insertRun(ctx context.Context, tx *sqlTx, l revoke.Launch) error {
 	return nil
 }
 
-// insertTargets stores the first targets as they are given, and every other target of the plan as pending.
-func insertTargets(ctx context.Context, tx *sqlTx, l revoke.Launch) error {
-	given := make(map[int]revoke.RunTarget, len(l.Targets))
-	for _, t := range l.Targets {
-		given[t.Pos] = t
+// beginTargets stores the targets that a launch begins with, which are the first ones of its plan, and takes their
+// calls from the bucket.
+func (r *Revoke) beginTargets(ctx context.Context, tx *sqlTx, l revoke.Launch) error {
+	if len(l.Targets) == 0 {
+		return nil
 	}
-	rows := make([][]any, 0, len(l.Plan.Targets))
-	for _, planned := range l.Plan.Targets {
-		t, ok := given[planned.Pos]
-		if !ok {
-			t = revoke.RunTarget{Target: planned, State: revoke.Pending, DueAt: l.Run.DueAt, UpdatedAt: l.Now}
-		} else if t.OID != planned.OID {
-			return fmt.Errorf("target %d is not the plan's", planned.Pos)
-		}
-		delete(given, planned.Pos)
-		rows = append(rows, runTargetRow(l.Run.ID, t))
-	}
-	if len(given) > 0 {
-		return errors.New("a run touches only the targets of its plan")
-	}
-	_, err := tx.insert(ctx, `insert into run_target (run, `+targetColumns+`, `+progressColumns+`) values`, "", rows)
+	planned, err := nextTargets(ctx, tx, listOf(l.Plan.ID, l.Plan.Preview), 0, len(l.Targets))
 	if err != nil {
-		return fmt.Errorf("inserting the run's targets: %w", err)
-	}
-	return nil
-}
-
-// progressColumns are what changes of a target while its run goes on.
-const progressColumns = `state, attempt, lost, tries, accepts, reads, due_at, started_at, read_from, t0, after_at,
-	answered, status, request_id, client_request_id, code, message, settled, updated_at`
-
-func progressValues(t revoke.RunTarget) []any {
-	return []any{
-		string(t.State), t.Attempt, t.Lost, t.Tries, t.Accepts, t.Reads, ms(t.DueAt), ms(t.StartedAt), ms(t.ReadFrom),
-		ms(t.T0), ms(t.After), ms(t.Answered), t.Status, clean(t.RequestID), clean(t.ClientRequestID), clean(t.Code),
-		clean(t.Message), clean(t.Settled), ms(t.UpdatedAt),
-	}
-}
-
-func runTargetRow(run revoke.RunID, t revoke.RunTarget) []any {
-	row := append([]any{clean(string(run))}, targetValues(storableTarget(t.Target))...)
-	return append(row, progressValues(t)...)
-}
-
-func scanRunTarget(s scanner) (t revoke.RunTarget, err error) {
-	dest := append([]any{&t.Run}, targetDest(&t.Target)...)
-	dest = append(dest, &t.State, &t.Attempt, &t.Lost, &t.Tries, &t.Accepts, &t.Reads, msColumn{&t.DueAt},
-		msColumn{&t.StartedAt}, msColumn{&t.ReadFrom}, msColumn{&t.T0}, msColumn{&t.After}, msColumn{&t.Answered},
-		&t.Status, &t.RequestID, &t.ClientRequestID, &t.Code, &t.Message, &t.Settled, msColumn{&t.UpdatedAt})
-	err = s.Scan(dest...)
-	return t, err
-}
-
-const selectTargets = `select run, ` + targetColumns + `, ` + progressColumns + ` from run_target `
-
-// Run implements revoke.RunStore.
-func (r *Revoke) Run(ctx context.Context, id revoke.RunID) (run revoke.Run, targets []revoke.RunTarget, err error) {
-	err = r.db.read(ctx, "run", func(tx *sqlTx) error {
-		run, err = scanRun(tx.QueryRowContext(ctx, `select `+runColumns+` from run where id = $1`, clean(string(id))))
-		if errors.Is(err, sql.ErrNoRows) {
-			return revoke.ErrNotFound
-		}
-		if err != nil {
-			return fmt.Errorf("reading the run: %w", err)
-		}
-		targets, err = collect(ctx, tx, scanRunTarget, selectTargets+`where run = $1 order by pos`, string(run.ID))
 		return err
-	})
-	if err != nil {
-		return revoke.Run{}, nil, err
 	}
-	return run, targets, nil
+	for i, t := range l.Targets {
+		if i >= len(planned) || t.Pos != planned[i].Pos || clean(t.OID) != planned[i].OID {
+			return errors.New("a run touches only the targets of its plan, in their order")
+		}
+	}
+	if err := insertRunTargets(ctx, tx, l.Run.ID, l.Targets); err != nil {
+		return err
+	}
+	q, err := r.lockQuota(ctx, tx, l.Now)
+	if err != nil {
+		return err
+	}
+	_, q = q.Take(l.Now, len(l.Targets), true)
+	return saveQuota(ctx, tx, q)
 }
 
-// Runs implements revoke.RunStore. It returns q.Limit runs, 50 when that is 0, at most 200.
+// Run implements revoke.RunStore; ErrNotFound when there is no such run.
+func (r *Revoke) Run(ctx context.Context, id revoke.RunID) (revoke.Run, error) {
+	run, err := scanRun(r.db.r.QueryRowContext(ctx, `select `+runColumns+` from run where id = $1`, clean(string(id))))
+	if errors.Is(err, sql.ErrNoRows) {
+		return revoke.Run{}, revoke.ErrNotFound
+	}
+	if err != nil {
+		return revoke.Run{}, fmt.Errorf("reading the run: %w", err)
+	}
+	return run, nil
+}
+
+// Runs implements revoke.RunStore. It returns q.Limit runs, 50 when that is 0, at most 200. The first target of a run
+// that has not begun is pending, as its plan has it.
 func (r *Revoke) Runs(ctx context.Context, q revoke.RunQuery) (out []revoke.RunSummary, err error) {
 	err = r.db.read(ctx, "runs", func(tx *sqlTx) error {
 		f := runFilter(q)
@@ -180,13 +187,16 @@ func runFilter(q revoke.RunQuery) *filter {
 		f.add("state = ? and pause = ?", string(revoke.RunPaused), string(q.Paused))
 	}
 	if q.Open {
-		f.in("state", []string{string(revoke.RunQueued), string(revoke.RunRunning), string(revoke.RunPaused)})
+		f.in("state", unfinished)
 	}
 	if q.Self {
 		f.add("self = ?", true)
 	}
+	if q.Parent != "" {
+		f.add("parent = ?", clean(string(q.Parent)))
+	}
 	if !q.Until.IsZero() {
-		f.add("created_at < ?", ms(q.Until))
+		f.add("due_at < ?", ms(q.Until))
 	}
 	if q.Before != "" {
 		f.add("id < ?", clean(string(q.Before)))
@@ -194,55 +204,59 @@ func runFilter(q revoke.RunQuery) *filter {
 	return f
 }
 
-// summaries adds to each run its first target and how many targets stand where.
+// unfinished are the states of a run that may still do something.
+var unfinished = []string{string(revoke.RunQueued), string(revoke.RunRunning), string(revoke.RunPaused)}
+
+// summaries adds to each run its first target.
 func summaries(ctx context.Context, tx *sqlTx, runs []revoke.Run) ([]revoke.RunSummary, error) {
 	out := make([]revoke.RunSummary, len(runs))
 	at := make(map[revoke.RunID]*revoke.RunSummary, len(runs))
 	ids := make([]string, len(runs))
 	for i, run := range runs {
-		out[i] = revoke.RunSummary{Run: run, Counts: map[revoke.State]int{}}
+		out[i].Run = run
 		at[run.ID], ids[i] = &out[i], string(run.ID)
 	}
 	f := &filter{}
-	f.in("run", ids)
-	type count struct {
-		run   revoke.RunID
-		state revoke.State
-		n     int
-	}
-	counts, err := collect(ctx, tx, func(s scanner) (c count, err error) {
-		err = s.Scan(&c.run, &c.state, &c.n)
-		return c, err
-	}, `select run, state, count(*) from run_target`+f.clause()+` group by run, state`, f.args...)
+	f.in("r.id", ids)
+	planned, err := collect(ctx, tx, func(s scanner) (t revoke.RunTarget, err error) {
+		err = s.Scan(append([]any{&t.Run}, targetDest(&t.Target)...)...)
+		return t, err
+	}, `select r.id, `+targetColumnsOf("p")+` from run r join plan_target p on p.list = r.list and p.pos = 0`+
+		f.clause(), f.args...)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range counts {
-		at[c.run].Counts[c.state] = c.n
-	}
-	f.add("pos = (select min(m.pos) from run_target m where m.run = run_target.run)")
-	firsts, err := collect(ctx, tx, scanRunTarget, selectTargets+f.clause(), f.args...)
+	begun, err := collect(ctx, tx, scanRunTarget, selectRunTargets+f.clause()+` and t.pos = 0`, f.args...)
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range firsts {
+	for _, t := range planned {
+		t.State = revoke.Pending
+		at[t.Run].First = t
+	}
+	for _, t := range begun {
 		at[t.Run].First = t
 	}
 	return out, nil
 }
 
-// Resume implements revoke.RunStore. ErrConflict also when an event's operator is not the run's; ErrNotFound when
-// there is no such run.
+// Resume implements revoke.RunStore. ErrConflict also when there is no such run; ErrEnded when the session has ended.
 func (r *Revoke) Resume(ctx context.Context, x revoke.Resumption) (revoke.Fence, error) {
 	f := revoke.Fence{Run: x.Run, Owner: x.Owner}
+	lease := time.Time{}
+	if x.Owner != "" {
+		lease = x.Now.Add(x.Lease)
+	}
 	err := r.db.write(ctx, "resume", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
 		if err := r.db.live(ctx, tx, x.Session); err != nil {
 			return nil, err
 		}
-		err := tx.QueryRowContext(ctx, `update run set state = $1, pause = '', claims = '', owner = $2, epoch = epoch + 1,
-			lease_until = $3, due_at = $4 where id = $5 and operator_oid = $6 and state = $7 returning epoch`,
-			string(revoke.RunRunning), x.Owner, ms(x.Now.Add(x.Lease)), ms(x.Now), clean(string(x.Run)), clean(x.Operator),
-			string(revoke.RunPaused)).Scan(&f.Epoch)
+		err := tx.QueryRowContext(ctx, `update run set state = $1, owner = $2, epoch = epoch + 1, lease_until = $3,
+			due_at = $4, canary = case when pause in ($5, $6) and $7 = '' then $8 else canary end,
+			refused = case when pause in ($5, $6) and $7 = '' then 0 else refused end, pause = '', claims = '', wish = $7
+			where id = $9 and operator_oid = $10 and state = $11 and (wish <> 'cancel' or $7 = 'cancel') returning epoch`,
+			string(revoke.RunRunning), x.Owner, ms(lease), ms(x.Now), string(revoke.PauseCanary), string(revoke.PauseNeedRole),
+			string(x.Wish), true, clean(string(x.Run)), clean(x.Operator), string(revoke.RunPaused)).Scan(&f.Epoch)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, revoke.ErrConflict
 		}
@@ -255,6 +269,37 @@ func (r *Revoke) Resume(ctx context.Context, x revoke.Resumption) (revoke.Fence,
 		return revoke.Fence{}, err
 	}
 	return f, nil
+}
+
+// Ask implements revoke.RunStore.
+func (r *Revoke) Ask(ctx context.Context, id revoke.RunID, w revoke.Wish, events []audit.Event) error {
+	return r.db.write(ctx, "ask", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
+		n, err := tx.exec(ctx, `update run set wish = $1, due_at = $2 where id = $3 and state = $4
+			and (wish <> 'cancel' or $1 = 'cancel') and (wish = 'pause' or $1 <> '')`,
+			string(w), ms(r.db.now()), clean(string(id)), string(revoke.RunRunning))
+		if err != nil {
+			return nil, fmt.Errorf("noting the wish: %w", err)
+		}
+		if n == 0 {
+			return nil, revoke.ErrConflict
+		}
+		return events, nil
+	})
+}
+
+// Samples implements revoke.RunStore.
+func (r *Revoke) Samples(ctx context.Context, id revoke.RunID, limit int) ([]revoke.Sample, error) {
+	out, err := collect(ctx, r.db.r, func(s scanner) (p revoke.Sample, err error) {
+		err = s.Scan(msColumn{&p.At}, &p.Begun, &p.Final, &p.Confirmed)
+		return p, err
+	}, `select at, begun, final, confirmed from (
+			select at, begun, final, confirmed, row_number() over (order by at desc) - 1 as age, count(*) over () as total
+			from run_sample where run = $1
+		) s where age % ((total + $2 - 1) / $2) = 0 order by at`, clean(string(id)), max(limit, 1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the chart: %w", err)
+	}
+	return out, nil
 }
 
 // insertToken stores the sealed token of a run in place of a former one.

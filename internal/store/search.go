@@ -86,7 +86,7 @@ func (f *filter) person(ctx context.Context, tx *sqlTx, column, who string) erro
 		return nil
 	}
 	const matching = `from person where folded like $1 escape '\'`
-	pattern := "%" + likeEscaper.Replace(fold(key(who))) + "%"
+	pattern := containing(fold(key(who)))
 	ids, err := collect(ctx, tx, scanText,
 		`select distinct oid `+matching+` order by oid limit `+strconv.Itoa(mostPeople+1), pattern)
 	switch {

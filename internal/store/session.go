@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"evict/internal/audit"
@@ -23,11 +24,11 @@ func (db *DB) Sessions() *Sessions { return &Sessions{db} }
 // SignIn implements auth.SessionStore.
 func (s *Sessions) SignIn(ctx context.Context, row auth.SessionRow, replaces []byte, events []audit.Event) error {
 	return s.db.write(ctx, "sign-in", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
-		if err := notCutSince(ctx, tx, row.OID, row.IssuedAt); err != nil {
-			return nil, err
-		}
 		if _, err := tx.exec(ctx, `delete from session where id_hash = $1`, replaces); err != nil {
 			return nil, fmt.Errorf("deleting the former session: %w", err)
+		}
+		if err := notCutSince(ctx, tx, s.db.dialect.forUpdate, row.OID, row.IssuedAt); err != nil {
+			return nil, err
 		}
 		_, err := tx.exec(ctx, `insert into session (id_hash, oid, tid, sealed, cache, issued_at, created_at, last_seen, expires_at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, row.IDHash, key(row.OID), key(row.TID), row.Sealed, row.Cache,
@@ -40,15 +41,19 @@ func (s *Sessions) SignIn(ctx context.Context, row auth.SessionRow, replaces []b
 }
 
 // notCutSince returns auth.ErrRevoked when a run of ours revoked the person after the time. An ID token's time has whole
-// seconds, so a sign-in of the very second of the cut is refused too: the next one works.
-func notCutSince(ctx context.Context, tx *sqlTx, oid string, issued time.Time) error {
-	var n int
-	err := tx.QueryRowContext(ctx, `select count(*) from run_target where oid = $1 and t0 > $2
-		and (accepts > 0 or state = 'confirmed')`, key(oid), ms(issued)).Scan(&n)
+// seconds, so a sign-in of the very second of the cut is refused too: the next one works. It waits for a commit that is
+// recording such a cut at the moment, and makes a later one wait for this sign-in, whose session it then ends.
+func notCutSince(ctx context.Context, tx *sqlTx, lock, oid string, issued time.Time) error {
+	cut, err := collect(ctx, tx, func(s scanner) (cut bool, err error) {
+		var accepts int
+		var state revoke.State
+		err = s.Scan(&accepts, &state)
+		return accepts > 0 || state == revoke.Confirmed, err
+	}, `select accepts, state from run_target where oid = $1 and t0 > $2`+lock, key(oid), ms(issued))
 	if err != nil {
 		return fmt.Errorf("looking for a revocation: %w", err)
 	}
-	if n > 0 {
+	if slices.Contains(cut, true) {
 		return auth.ErrRevoked
 	}
 	return nil

@@ -6,6 +6,8 @@
 //     itself refuses to change or delete what stands there.
 //   - Sequence numbers have no gap: they are taken under a lock, inside the transaction that uses them.
 //   - A worker whose lease another one took writes nothing any more.
+//   - A list of targets never changes once it is frozen, and becomes a run at most once.
+//   - A call is granted, counted and recorded in the transaction that takes it from the bucket.
 //   - Nothing waits for ever: each transaction has a time limit.
 //
 // Times are kept as UTC epoch milliseconds. Text that comes from outside is stored as valid UTF-8 without U+0000,
@@ -17,6 +19,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"log/slog"
 	"sync"
 	"time"
@@ -42,17 +45,19 @@ type dialect struct {
 	forUpdate  string // ends a select whose row is to be locked
 	hasSchema  string // counts the table of schema versions
 	tidy       string // refreshes the planner's statistics; "" when the engine does so by itself
+	listed     string // the same at once for lists, after a long one was written; "" when there is no need
 	retryable  func(error) bool
 
-	// rowsPerInsert: PostgreSQL saves a round trip for each row (and takes 65,535 parameters in one statement); SQLite
-	// has no round trips, and its work for named parameters grows with the square of their number.
-	rowsPerInsert int
+	// rowsAtOnce is how many rows one statement takes. PostgreSQL saves a round trip for each row (and takes 65,535
+	// parameters); SQLite has no round trips, and its work for named parameters grows with the square of their number.
+	rowsAtOnce int
 }
 
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
 	w, r    *sql.DB // one writer and several readers on SQLite; the same pool on PostgreSQL
 	dialect dialect
+	pool    *pgxpool.Pool // on PostgreSQL
 	now     func() time.Time
 	log     *slog.Logger
 	hook    func(point string) error

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,10 +24,10 @@ const (
 // be called again when the transaction collided with another one.
 type change func(ctx context.Context, tx *sqlTx) ([]audit.Event, error)
 
-// sqlTx is a transaction that knows how many rows its engine best takes in one insert.
+// sqlTx is a transaction that knows how many rows its engine best takes in one statement.
 type sqlTx struct {
 	*sql.Tx
-	rowsPerInsert int
+	rowsAtOnce int
 }
 
 // write runs one transaction: the change, then its events, then the commit. Nothing comes between the events and the
@@ -56,7 +57,7 @@ func (db *DB) writeOnce(ctx context.Context, op string, fn change) (err error) {
 	if err != nil {
 		return fmt.Errorf("beginning: %w", err)
 	}
-	tx := &sqlTx{begun, db.dialect.rowsPerInsert}
+	tx := &sqlTx{begun, db.dialect.rowsAtOnce}
 	defer func() {
 		if rollback := tx.Rollback(); err != nil && rollback != nil && !errors.Is(rollback, sql.ErrTxDone) {
 			err = errors.Join(err, rollback)
@@ -116,6 +117,11 @@ func collect[T any](ctx context.Context, q querier, scan func(scanner) (T, error
 	if err != nil {
 		return nil, fmt.Errorf("querying: %w", err)
 	}
+	return scanned(rows, scan)
+}
+
+// scanned scans every row, and closes them.
+func scanned[T any](rows *sql.Rows, scan func(scanner) (T, error)) ([]T, error) {
 	defer func() { _ = rows.Close() }() // Err below has what matters
 	var out []T
 	for rows.Next() {
@@ -145,23 +151,71 @@ func (tx *sqlTx) exec(ctx context.Context, query string, args ...any) (int64, er
 	return res.RowsAffected()
 }
 
-// insert adds rows by as few statements as possible. head is "insert into t (columns) values", tail what follows the
-// values. It returns how many rows were inserted.
+// insert adds rows. head is "insert into t (columns) values", tail what follows the values. It returns how many rows
+// were inserted.
 func (tx *sqlTx) insert(ctx context.Context, head, tail string, rows [][]any) (n int64, err error) {
-	for len(rows) > 0 {
-		chunk := rows[:min(len(rows), tx.rowsPerInsert)]
-		rows = rows[len(chunk):]
-		args := make([]any, 0, len(chunk)*len(chunk[0]))
-		for _, r := range chunk {
-			args = append(args, r...)
-		}
-		m, err := tx.exec(ctx, head+" "+tuples(len(chunk), len(chunk[0]))+" "+tail, args...)
+	return tx.many(ctx, rows, func(n int) string { return head + " " + tuples(n, len(rows[0])) + " " + tail })
+}
+
+// many runs a statement over rows of arguments and returns how many rows it touched; text writes it for n rows.
+func (tx *sqlTx) many(ctx context.Context, rows [][]any, text func(n int) string) (touched int64, err error) {
+	err = tx.chunks(ctx, rows, text, func(s statement, args []any) error {
+		res, err := s.ExecContext(ctx, args...)
 		if err != nil {
-			return n, err
+			return err
 		}
-		n += m
+		n, err := res.RowsAffected()
+		touched += n
+		return err
+	})
+	return touched, err
+}
+
+// statement is a statement whose text is settled.
+type statement interface {
+	ExecContext(ctx context.Context, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, args ...any) (*sql.Rows, error)
+}
+
+// unprepared is a statement that is parsed when it runs.
+type unprepared struct {
+	tx   *sqlTx
+	text string
+}
+
+// ExecContext runs the statement.
+func (u unprepared) ExecContext(ctx context.Context, args ...any) (sql.Result, error) {
+	return u.tx.ExecContext(ctx, u.text, args...)
+}
+
+// QueryContext runs the statement for the rows that it returns.
+func (u unprepared) QueryContext(ctx context.Context, args ...any) (*sql.Rows, error) {
+	return u.tx.QueryContext(ctx, u.text, args...)
+}
+
+// chunks hands do rows of arguments, as many at once as the engine takes best, with the statement for so many.
+func (tx *sqlTx) chunks(
+	ctx context.Context, rows [][]any, text func(n int) string, do func(s statement, args []any) error,
+) error {
+	var prepared statement
+	if tx.rowsAtOnce == 1 && len(rows) > 1 { // one statement for all of them: it is parsed once
+		stmt, err := tx.PrepareContext(ctx, text(1))
+		if err != nil {
+			return fmt.Errorf("preparing: %w", err)
+		}
+		defer func() { _ = stmt.Close() }() // the transaction closes it at the latest
+		prepared = stmt
 	}
-	return n, nil
+	for chunk := range slices.Chunk(rows, tx.rowsAtOnce) {
+		s := prepared
+		if s == nil {
+			s = unprepared{tx, text(len(chunk))}
+		}
+		if err := do(s, slices.Concat(chunk...)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tuples writes placeholders for rows of values: ($1,$2),($3,$4).

@@ -70,26 +70,26 @@ func key(s string) string {
 	return s
 }
 
-// list is a list as a column holds it: JSON, null for nil.
-func list(v any) string {
+// jsonText is a list, a map or a struct as a column holds it: JSON, null for nil.
+func jsonText(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("store: a list of plain values always marshals: " + err.Error())
+		panic("store: plain values always marshal: " + err.Error())
 	}
 	return string(b)
 }
 
-// jsonColumn scans a column that list wrote.
+// jsonColumn scans a column that jsonText wrote.
 type jsonColumn struct{ v any }
 
 // Scan implements sql.Scanner.
 func (c jsonColumn) Scan(src any) error {
 	s, ok := src.(string)
 	if !ok {
-		return fmt.Errorf("a list is a %T, not text", src)
+		return fmt.Errorf("JSON is a %T, not text", src)
 	}
 	if err := json.Unmarshal([]byte(s), c.v); err != nil {
-		return fmt.Errorf("decoding a list: %w", err)
+		return fmt.Errorf("decoding JSON: %w", err)
 	}
 	return nil
 }

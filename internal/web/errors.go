@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 
@@ -55,7 +56,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errNoRole):
 		http.Redirect(w, r, "/no-role", http.StatusSeeOther)
 		return
-	case auth.ReasonOf(err) != "" && r.Method == http.MethodGet && !isFragment(r):
+	case auth.ReasonOf(err) != "" && reads(r) && !isFragment(r):
 		http.Redirect(w, r, signInAddress(r.URL.RequestURI(), err), http.StatusSeeOther)
 		return
 	}
@@ -176,7 +177,7 @@ func (s *Server) reauthPage(r *http.Request, p templates.Page, reauth *operator.
 	href := s.signInAgain(r, backTo(r), reauth)
 	if reauth.Claims != "" || len(reauth.Scopes) > 0 {
 		page := templates.ClaimsChallengeError(p, v.requestID, href, false)
-		if r.Method == http.MethodGet {
+		if reads(r) {
 			page.WhatToDo = "Continue to Microsoft. You come back to this page."
 		} else if !kept {
 			page.Typed = typed(r)
@@ -226,18 +227,19 @@ func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// reads reports whether a request asks for a page; HEAD is answered as GET is.
+func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
 // backTo is the page to which a person returns after a detour: this one, or the form from which they posted.
 func backTo(r *http.Request) string {
-	if r.Method == http.MethodGet && ReturnPath(r.URL.Path) {
+	if reads(r) && ReturnPath(r.URL.Path) {
 		return r.URL.RequestURI()
-	}
-	for _, suffix := range []string{"/revoke", "/resume"} {
-		if p := trimSuffix(r.URL.Path, suffix); ReturnPath(p) {
-			return p
-		}
 	}
 	if ReturnPath(r.URL.Path) {
 		return r.URL.Path
+	}
+	if p := path.Dir(r.URL.Path); ReturnPath(p) { // "/users/{id}/revoke", "/scopes/{id}/add"
+		return p
 	}
 	return "/"
 }
@@ -250,8 +252,10 @@ func typed(r *http.Request) []templates.Command {
 	var out []templates.Command
 	for _, f := range []struct{ field, label string }{
 		{templates.FieldWho, "Who"}, {templates.FieldHow, "How"}, {templates.FieldReason, "Reason"}, {templates.FieldTicket, "Ticket"},
+		{templates.FieldAccount, "Account"}, {templates.FieldNote, "Note"}, {templates.FieldTitle, "Title"}, {templates.FieldFilter, "Filter"},
+		{templates.FieldUnit, "Unit"}, {templates.FieldLines, "List"},
 	} {
-		if text := r.PostFormValue(f.field); text != "" {
+		if text := r.PostFormValue(f.field); text != "" && len(text) <= maxBody {
 			out = append(out, templates.Command{Label: f.label, Text: text})
 		}
 	}
@@ -272,11 +276,4 @@ func orElse(s, otherwise string) string {
 		return s
 	}
 	return otherwise
-}
-
-func trimSuffix(s, suffix string) string {
-	if len(s) > len(suffix) && s[len(s)-len(suffix):] == suffix {
-		return s[:len(s)-len(suffix)]
-	}
-	return s
 }

@@ -55,9 +55,9 @@ func (s *Server) needs(r *http.Request) []templates.Need {
 	if err != nil {
 		return nil // the list of runs beside it says that the database does not answer
 	}
-	return newNeeds(runs, s.Now(), func(oid string) bool {
-		newest, err := s.Runs.Runs(r.Context(), revoke.RunQuery{Target: oid, Limit: 1})
-		return err == nil && len(newest) == 1 && newest[0].First.State == revoke.Confirmed
+	return newNeeds(runs, s.Now(), func(t revoke.RunTarget) bool {
+		newest, err := s.Runs.Runs(r.Context(), revoke.RunQuery{Target: t.OID, Limit: 1})
+		return err == nil && len(newest) == 1 && s.lastOf(r.Context(), newest[0], t.OID, t.UPN).First.State == revoke.Confirmed
 	})
 }
 
@@ -65,10 +65,14 @@ func (s *Server) needs(r *http.Request) []templates.Need {
 const needFor = 24 * time.Hour
 
 // newNeeds leaves out people whom a newer run, of anybody, has cut off since.
-func newNeeds(runs []revoke.RunSummary, now time.Time, settled func(oid string) bool) []templates.Need {
+func newNeeds(runs []revoke.RunSummary, now time.Time, settled func(t revoke.RunTarget) bool) []templates.Need {
 	var out []templates.Need
 	looked := map[string]bool{} // a newer run of the same person stands for the older ones
 	for _, run := range runs {
+		if run.Preview != "" {
+			out = append(out, needOfMany(run, now)...)
+			continue
+		}
 		t := run.First
 		n := templates.Need{
 			Title: orElse(t.Name, t.UPN), Time: showTime(run.CreatedAt, now),
@@ -80,7 +84,7 @@ func newNeeds(runs []revoke.RunSummary, now time.Time, settled func(oid string) 
 		case run.State == revoke.RunPaused:
 			n.Tag = templates.Tag{Label: string(run.Pause), Tone: templates.ToneWarn}
 			n.Text = "This run waits for you: sign in again and resume it."
-		case recent && (t.State == revoke.Unconfirmed || t.State == revoke.Failed || t.State == revoke.Refused) && !settled(t.OID):
+		case recent && (t.State == revoke.Unconfirmed || t.State == revoke.Failed || t.State == revoke.Refused) && !settled(t):
 			n.Tag = templates.Tag{Label: string(t.State), Tone: templates.ToneWarn}
 			n.Text = joinNonEmpty(" ", "The sessions may live on.", t.Message)
 			if t.State == revoke.Refused {
@@ -92,6 +96,26 @@ func newNeeds(runs []revoke.RunSummary, now time.Time, settled func(oid string) 
 		out = append(out, n)
 	}
 	return out
+}
+
+// needOfMany is what a run of many waits for, or what it left standing; nothing when all is well.
+func needOfMany(run revoke.RunSummary, now time.Time) []templates.Need {
+	n := templates.Need{
+		Title: people(run.Total), Text: tally(run.Run) + ".", Time: showTime(run.CreatedAt, now),
+		Action: templates.Link{Label: "Open the run", Href: "/runs/" + string(run.ID)},
+	}
+	bad := run.Counts[revoke.Refused] + run.Counts[revoke.Failed] + run.Counts[revoke.Unconfirmed]
+	switch {
+	case run.State == revoke.RunPaused:
+		n.Tag = templates.Tag{Label: "paused: " + stateDetail(run.Run), Tone: templates.ToneWarn}
+		n.Text = pauseStatus(run.Pause) + " " + n.Text
+	case run.State == revoke.RunFinished && bad > 0 && now.Sub(run.CreatedAt) < needFor:
+		n.Tag = templates.Tag{Label: "still standing", Tone: templates.ToneWarn}
+		n.Text = "The sessions of " + people(bad) + " may live on: " + n.Text
+	default:
+		return nil
+	}
+	return []templates.Need{n}
 }
 
 // myRoles is the panel of one's own directory roles and what they allow; unread says why something is missing.

@@ -32,7 +32,7 @@ func (s *Server) revokeMe(w http.ResponseWriter, r *http.Request) error {
 	}
 	waitFor(r.Context(), done)
 	to := "/runs/" + string(id) // refused, or under way still; without a session it leads to the sign-in and back
-	_, targets, err := s.Runs.Run(r.Context(), id)
+	targets, err := s.Runs.RunTargets(r.Context(), id, revoke.RunTargetQuery{After: -1, Limit: 1})
 	if err == nil && len(targets) == 1 && targets[0].State == revoke.Accepted {
 		s.Auth.ClearCookie(w)
 		to = "/signin?ended=everywhere&return=/runs/" + string(id)
@@ -54,6 +54,7 @@ func (s *Server) mePage(r *http.Request) templates.MePage {
 	now := s.Now()
 	page := templates.MePage{
 		Page: s.frame(r, "My sessions"), ConsoleRoles: consoleRoles(v.who), ShowRoles: v.who.Acts(), SignOutAction: "/auth/signout",
+		AskLeaveRuns: v.who.Roles.Has(operator.Lead),
 		Identity: []templates.Fact{
 			{Label: "Name", Value: templates.Value{Text: v.who.Name}},
 			{Label: "Sign-in name", Value: templates.Value{Text: v.who.UPN}},

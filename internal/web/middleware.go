@@ -5,7 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
+	"mime"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -22,7 +25,8 @@ import (
 // visit is what one request carries through the handlers.
 type visit struct {
 	requestID string
-	nonce     string // of this answer's Content-Security-Policy
+	nonce     string        // of this answer's Content-Security-Policy
+	body      io.ReadCloser // the request's, without the usual bound: see allowUpload
 	session   *auth.Session
 	who       operator.Operator
 }
@@ -111,6 +115,15 @@ func (s *Server) secureHeaders(next http.Handler) http.Handler {
 	})
 }
 
+// downloadFor is how long a download may take: 100,000 people over a slow line.
+const downloadFor = 10 * time.Minute
+
+// slowly gives a download more time than a page has.
+func slowly(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(downloadFor)) // where it cannot be set, the server's holds
+	return context.WithTimeout(context.WithoutCancel(r.Context()), downloadFor)
+}
+
 const (
 	maxBody     = 64 << 10         // bytes of a form
 	maxHandling = 25 * time.Second // one request, all calls to Microsoft included
@@ -121,6 +134,7 @@ func limitRequest(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), maxHandling)
 		defer cancel()
+		at(r).body = r.Body
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
@@ -146,7 +160,11 @@ func (s *Server) refuseCrossOrigin() func(http.Handler) http.Handler {
 // guard admits a request to a page: it loads the session, asks the route's row, and answers the page's error.
 func (s *Server) guard(route operator.Route, h page) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := errors.Join(s.admit(r, route), parseForm(r)); err != nil {
+		err := s.admit(r, route)
+		if err == nil && route.Name == "scope.add" {
+			allowUpload(w, r)
+		}
+		if err := errors.Join(err, parseForm(r)); err != nil {
 			s.fail(w, r, err)
 			return
 		}
@@ -156,13 +174,26 @@ func (s *Server) guard(route operator.Route, h page) http.Handler {
 	})
 }
 
+// allowUpload lets the one form that takes a file be as large as a list of 100,000 lines. It is called only for people
+// who were admitted: nobody else makes the console read more than a usual form.
+func allowUpload(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, at(r).body, maxUpload)
+}
+
 // parseForm reads a sent form whole, so that no handler acts on half of one.
 func parseForm(r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return nil
 	}
-	if err := r.ParseForm(); err != nil {
-		return fault.Wrap(fault.Invalid, "The form could not be read: it is too large or damaged.", err)
+	err := r.ParseForm()
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == "multipart/form-data" {
+		err = r.ParseMultipartForm(maxUpload) //nolint:gosec // in memory: guard has bounded the body
+	}
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return fault.Wrap(fault.Invalid, fmt.Sprintf("The form is too large: it may have %d KB.", tooLarge.Limit>>10), err)
+	}
+	if err != nil {
+		return fault.Wrap(fault.Invalid, "The form could not be read: it is damaged.", err)
 	}
 	return nil
 }
@@ -173,7 +204,7 @@ func (s *Server) admit(r *http.Request, route operator.Route) error {
 	if route.Access == operator.Public {
 		return nil
 	}
-	polling := route.Name == "run" && isFragment(r)
+	polling := (route.Name == "run" || route.Name == "plan") && isFragment(r)
 	session, err := s.Auth.Load(r, !polling)
 	if err != nil {
 		return err

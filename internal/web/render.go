@@ -3,10 +3,12 @@ package web
 import (
 	"bytes"
 	"net/http"
+	"strings"
 
 	"github.com/a-h/templ"
 
 	"evict/internal/fault"
+	"evict/internal/operator"
 	"evict/web/static"
 	"evict/web/templates"
 )
@@ -29,13 +31,32 @@ func (s *Server) frame(r *http.Request, title string) templates.Page {
 	p.Operator = &templates.OperatorBadge{Name: v.who.Name, UPN: v.who.UPN, Roles: v.who.Roles.Short()}
 	p.CanSearch = v.who.Roles.MayOpen("search")
 	for _, n := range []struct{ route, label, href string }{
-		{"home", "Home", "/"}, {"runs", "Runs", "/runs"}, {"ledger", "Ledger", "/ledger"}, {"me", "My sessions", "/me"},
+		{"home", "Home", "/"}, {"scopes", "Bulk", "/scopes"}, {"runs", "Runs", "/runs"}, {"ledger", "Ledger", "/ledger"},
+		{"protected", "Settings", "/settings/protected"}, {"me", "My sessions", "/me"},
 	} {
 		if v.who.Roles.MayOpen(n.route) {
-			p.Nav = append(p.Nav, templates.NavItem{Label: n.label, Href: n.href, Current: r.URL.Path == n.href})
+			p.Nav = append(p.Nav, templates.NavItem{Label: n.label, Href: n.href, Current: n.href == section(r.URL.Path, v.who)})
 		}
 	}
 	return p
+}
+
+// section is the entry of the navigation to which a page belongs. Who may open no scopes comes to a plan from its run.
+func section(path string, who operator.Operator) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch first {
+	case "plans":
+		if who.Roles.MayOpen("scopes") {
+			return "/scopes"
+		}
+		return "/runs"
+	case "settings":
+		return "/settings/protected"
+	case "outside":
+		return "/ledger"
+	default:
+		return "/" + first
+	}
 }
 
 // render writes a whole page, or nothing: a component that fails becomes an error before the first byte.

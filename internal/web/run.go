@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -44,13 +45,23 @@ func seesAll(who operator.Operator) bool {
 }
 
 func (s *Server) showRun(w http.ResponseWriter, r *http.Request) error {
-	run, targets, err := s.visibleRun(r)
+	run, err := s.visibleRun(r)
 	if err != nil {
 		return err
 	}
+	if run.Preview != "" {
+		live, err := s.runOfMany(r, run)
+		if err != nil {
+			return err
+		}
+		return s.renderRun(w, r, http.StatusOK, live)
+	}
+	targets, err := s.Runs.RunTargets(r.Context(), run.ID, revoke.RunTargetQuery{After: -1, Limit: 1})
+	if err != nil {
+		return unreadRun(err)
+	}
 	v := at(r)
 	live := newRunLive(run, targets, s.signInFor(r, run), s.Cloud, s.Now())
-	live.Nonce = v.nonce
 	history, _, err := s.Ledger.Search(r.Context(), audit.Query{Run: string(run.ID), Limit: 100})
 	if err != nil {
 		return unavailable("What happened could not be read: the database does not answer.", err)
@@ -59,19 +70,29 @@ func (s *Server) showRun(w http.ResponseWriter, r *http.Request) error {
 	if v.session.SignedInAt().After(lastChange(targets)) && len(live.Actions) > 0 {
 		live.Notes = []templates.Note{{Tone: templates.ToneOK, Title: "You have signed in again", Text: "Press Resume, and the run goes on."}}
 	}
-	if v.who.Roles.MayOpen("ledger") {
-		live.LedgerHref = "/ledger?run=" + string(run.ID)
-	}
 	if !v.who.Roles.MayOpen("user") {
 		live.AgainHref = ""
 		for i := range live.Targets {
 			live.Targets[i].Person.Href, live.Targets[i].Link = "", templates.Link{}
 		}
 	}
-	if isFragment(r) {
-		return render(w, r, http.StatusOK, templates.RunLiveView(live))
+	return s.renderRun(w, r, http.StatusOK, live)
+}
+
+// renderRun answers with the run's page, or with the part of it that changes.
+func (s *Server) renderRun(w http.ResponseWriter, r *http.Request, status int, live templates.RunLive) error {
+	live.Nonce = at(r).nonce
+	if at(r).who.Roles.MayOpen("ledger") {
+		live.LedgerHref = "/ledger?run=" + live.ID
 	}
-	return render(w, r, http.StatusOK, templates.Run(templates.RunPage{Page: s.frame(r, live.Title), Live: live}))
+	if isFragment(r) {
+		return render(w, r, status, templates.RunLiveView(live))
+	}
+	return render(w, r, status, templates.Run(templates.RunPage{Page: s.frame(r, live.Title), Live: live}))
+}
+
+func unreadRun(err error) error {
+	return unavailable("The run could not be read: the database does not answer. Work on it goes on or is taken up again by itself.", err)
 }
 
 // lastChange is when the run last moved.
@@ -84,35 +105,53 @@ func lastChange(targets []revoke.RunTarget) (at time.Time) {
 	return at
 }
 
-// signInFor is where the operator of a run signs in again so that it can go on; "" for everybody else.
+// signInFor is where the operator of a paused run signs in again so that it can go on; "" for everybody else.
 func (s *Server) signInFor(r *http.Request, run revoke.Run) string {
 	who := at(r).who
-	if who.OID != run.Operator.OID || !run.Self && !who.Acts() {
+	if run.Pause != revoke.PauseNeedSignIn || who.OID != run.Operator.OID || !run.Self && !who.Acts() {
 		return ""
 	}
 	return s.signInAgain(r, "/runs/"+string(run.ID), &operator.ReauthError{Claims: run.Claims})
 }
 
 // visibleRun reads the run of the address, if this operator may see it. A miss is "not found", and logged.
-func (s *Server) visibleRun(r *http.Request) (revoke.Run, []revoke.RunTarget, error) {
+func (s *Server) visibleRun(r *http.Request) (revoke.Run, error) {
 	id := chi.URLParam(r, "id")
-	run, targets, err := s.Runs.Run(r.Context(), revoke.RunID(id))
+	run, err := s.Runs.Run(r.Context(), revoke.RunID(id))
 	switch {
 	case errors.Is(err, revoke.ErrNotFound):
-		return run, nil, fault.New(fault.NotFound, "There is no such run.")
+		return run, fault.New(fault.NotFound, "There is no such run.")
 	case err != nil:
-		return run, nil, unavailable("The run could not be read: the database does not answer. Work on it goes on or is taken up again by itself.", err)
+		return run, unreadRun(err)
 	}
 	if !operator.Visible(at(r).who, operator.Object{Kind: operator.RunObject, Creator: run.Operator.OID}) {
 		s.Logger.Warn("a run that may not be seen was asked for", "run", id, "oid", at(r).who.OID, "request_id", at(r).requestID)
-		return run, nil, fault.New(fault.NotFound, "There is no such run.")
+		return revoke.Run{}, fault.New(fault.NotFound, "There is no such run.")
 	}
-	return run, targets, nil
+	return run, nil
+}
+
+// lastOf makes a run that touched somebody, among others perhaps, show what became of that person.
+func (s *Server) lastOf(ctx context.Context, run revoke.RunSummary, oid, upn string) revoke.RunSummary {
+	if run.First.OID == oid {
+		return run
+	}
+	run.First = revoke.RunTarget{}
+	same, err := s.Runs.RunTargets(ctx, run.ID, revoke.RunTargetQuery{Text: upn, After: -1, Limit: pageOfAll})
+	if err != nil {
+		s.Logger.Warn("reading what became of a person", "run", string(run.ID), "oid", oid, "error", err)
+	}
+	for _, t := range same {
+		if t.OID == oid {
+			run.First = t
+		}
+	}
+	return run
 }
 
 // resumeRun goes on with the operator's own paused run, by their click.
 func (s *Server) resumeRun(w http.ResponseWriter, r *http.Request) error {
-	run, _, err := s.visibleRun(r)
+	run, err := s.visibleRun(r)
 	if err != nil {
 		return err
 	}

@@ -20,11 +20,11 @@ func runRows(runs []revoke.RunSummary, now time.Time) []templates.RunRow {
 			By:    templates.Person{Name: r.Operator.Name, UPN: r.Operator.UPN, ID: r.Operator.OID},
 			State: templates.RunState(r.State), Detail: string(r.Pause), Ticket: r.Ticket, Reason: r.Reason,
 		}
-		if r.Total == 1 {
+		if r.Preview != "" {
+			row.Count, row.Tally, row.Detail = people(r.Total), tally(r.Run), stateDetail(r.Run)
+		} else {
 			row.Target = templates.Person{Name: r.First.Name, UPN: r.First.UPN, ID: r.First.OID}
 			row.Outcome = templates.Outcome(r.First.State)
-		} else {
-			row.Count = fmt.Sprintf("%d people", r.Total)
 		}
 		out = append(out, row)
 	}
@@ -64,7 +64,7 @@ func runTitle(run revoke.Run, targets []revoke.RunTarget) string {
 	if len(targets) == 1 {
 		return "Sessions of " + orElse(targets[0].Name, targets[0].UPN)
 	}
-	return fmt.Sprintf("Sessions of %d people", run.Total)
+	return "Sessions of " + people(run.Total)
 }
 
 func needsSignIn(run revoke.Run, targets []revoke.RunTarget, signIn string) templates.Note {
@@ -152,14 +152,7 @@ func dueWords(due, now time.Time) string {
 func runTarget(t revoke.RunTarget) templates.RunTarget {
 	out := templates.RunTarget{
 		Person:  templates.Person{Name: t.Name, UPN: t.UPN, ID: t.OID, Href: "/users/" + t.OID},
-		Outcome: templates.Outcome(t.State), Cause: t.Message, RequestID: t.RequestID, ErrorCode: t.Code,
-	}
-	for _, f := range t.Flags {
-		label, unknown := strings.CutSuffix(string(f), "?")
-		if unknown {
-			label += ": unknown"
-		}
-		out.Flags = append(out.Flags, templates.Tag{Label: label})
+		Outcome: templates.Outcome(t.State), Flags: flagTags(t.Flags), Cause: t.Message, RequestID: t.RequestID, ErrorCode: t.Code,
 	}
 	if t.Attempt > 1 {
 		out.Attempt = "attempt " + strconv.Itoa(t.Attempt)

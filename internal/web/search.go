@@ -15,22 +15,10 @@ import (
 
 // search answers the search page, and its fragment for search as you type.
 func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
-	v := at(r)
 	query := strings.TrimSpace(r.URL.Query().Get(templates.FieldQuery))
-	results := templates.SearchResults{Query: query, TooShort: utf8.RuneCountInString(query) < 2}
-	if !results.TooShort {
-		if err := s.limits.search.take(v.who.OID); err != nil {
-			return err
-		}
-		found, err := s.Directory.Search(r.Context(), v.session.Tokens(), query)
-		if fault.KindOf(err) == fault.Invalid {
-			_, e := classify(err)
-			found, err = directory.Found{Unread: []directory.Unread{{What: "this search", Why: e.Message}}}, nil
-		}
-		if err != nil {
-			return err
-		}
-		results = newSearchResults(query, found)
+	results, err := s.lookUp(r, query)
+	if err != nil {
+		return err
 	}
 	if isFragment(r) {
 		return render(w, r, http.StatusOK, templates.SearchResultsList(results))
@@ -40,22 +28,39 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
 	return render(w, r, http.StatusOK, templates.Search(templates.SearchPage{Page: page, Results: results}))
 }
 
+// lookUp searches the directory, within the operator's limit of searches.
+func (s *Server) lookUp(r *http.Request, query string) (templates.SearchResults, error) {
+	v := at(r)
+	if utf8.RuneCountInString(query) < 2 {
+		return templates.SearchResults{Query: query, TooShort: true}, nil
+	}
+	if err := s.limits.search.take(v.who.OID); err != nil {
+		return templates.SearchResults{}, err
+	}
+	found, err := s.Directory.Search(r.Context(), v.tokens(), query)
+	if fault.KindOf(err) == fault.Invalid {
+		_, e := classify(err)
+		found, err = directory.Found{Unread: []directory.Unread{{What: "this search", Why: e.Message}}}, nil
+	}
+	return newSearchResults(query, found), err
+}
+
 const hitsShown = 10 // of each kind
 
 func newSearchResults(query string, f directory.Found) templates.SearchResults {
 	out := templates.SearchResults{Query: query}
 	for _, u := range f.Users {
-		out.Users = append(out.Users, templates.Hit{Name: orElse(u.Name, u.UPN), Detail: u.UPN, Href: "/users/" + u.ID, Flags: hitFlags(u)})
+		out.Users = append(out.Users, templates.Hit{Name: orElse(u.Name, u.UPN), Detail: u.UPN, Href: "/users/" + u.ID, Flags: hitFlags(u), ID: u.ID})
 	}
 	for _, g := range f.Groups {
-		h := templates.Hit{Name: g.Name, Detail: orElse(g.Description, g.ID), Href: "/groups/" + g.ID}
+		h := templates.Hit{Name: g.Name, Detail: orElse(g.Description, g.ID), Href: "/groups/" + g.ID, ID: g.ID}
 		if g.RoleAssignable == directory.Yes {
 			h.Flags = append(h.Flags, templates.Tag{Label: "role-assignable", Tone: templates.ToneWarn})
 		}
 		out.Groups = append(out.Groups, h)
 	}
 	for _, x := range f.Roles {
-		h := templates.Hit{Name: x.Name, Detail: x.Description, Href: "/roles/" + x.TemplateID}
+		h := templates.Hit{Name: x.Name, Detail: x.Description, Href: "/roles/" + x.TemplateID, ID: x.TemplateID}
 		if x.Privileged == directory.Yes {
 			h.Flags = append(h.Flags, templates.Tag{Label: "privileged", Tone: templates.ToneWarn})
 		}
@@ -90,6 +95,7 @@ func (s *Server) showGroup(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := newGroupPage(g)
 	page.Page = s.frame(r, g.Group.Name)
+	page.Bulk = bulkStart(v.who, "Revoke this group…", directory.GroupSource, g.Group.ID)
 	return render(w, r, http.StatusOK, templates.Group(page))
 }
 
@@ -130,6 +136,7 @@ func (s *Server) showRole(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := newRolePage(role)
 	page.Page = s.frame(r, role.Role.Name)
+	page.Bulk = bulkStart(v.who, "Revoke holders…", directory.RoleSource, role.Role.TemplateID)
 	return render(w, r, http.StatusOK, templates.Role(page))
 }
 

@@ -31,10 +31,13 @@ type Ledger interface {
 	Append(ctx context.Context, events ...audit.Event) error
 }
 
-// Runs is what the pages read of plans and runs.
+// Runs is what the pages read of plans and runs. See revoke.RunStore.
 type Runs interface {
-	Run(ctx context.Context, id revoke.RunID) (revoke.Run, []revoke.RunTarget, error)
+	Run(ctx context.Context, id revoke.RunID) (revoke.Run, error)
+	RunTargets(ctx context.Context, id revoke.RunID, q revoke.RunTargetQuery) ([]revoke.RunTarget, error)
+	Plan(ctx context.Context, id revoke.PlanID) (revoke.Plan, error)
 	Runs(ctx context.Context, q revoke.RunQuery) ([]revoke.RunSummary, error)
+	Samples(ctx context.Context, id revoke.RunID, limit int) ([]revoke.Sample, error)
 }
 
 // Options are what a Server is made of.
@@ -44,6 +47,10 @@ type Options struct {
 	Users     revoke.Users
 	Revoke    *revoke.Service
 	Runs      Runs
+	Previews  Previews
+	Quota     func(context.Context) (revoke.Quota, error) // the bucket that all runs share
+	Scopes    Scopes
+	Sources   Sources
 	Ledger    Ledger
 	Ready     func(context.Context) error // nil error: the database answers and can be written
 
@@ -125,6 +132,13 @@ func (s *Server) pages() map[string]page {
 		"home":   s.showHome, "me": s.showMe, "me.revoke": s.revokeMe,
 		"search": s.search, "user": s.showUser, "user.revoke": s.revokeUser, "group": s.showGroup, "role": s.showRole,
 		"runs": s.listRuns, "run": s.showRun, "run.resume": s.resumeRun,
+		"scopes": s.listScopes, "scope.new": s.newScope, "scope": s.showScope, "scope.add": s.addSource, "scope.remove": s.removeSource,
+		"scope.save": s.saveScope, "scope.copy": s.copyScope, "scope.delete": s.deleteScope, "scope.preview": s.previewScope,
+		"plan": s.showPlan, "plan.csv": s.exportPlan, "plan.compare": s.comparePlans, "plan.without": s.planWithout,
+		"plan.again": s.expandAgain, "plan.run": s.confirmPlan,
+		"run.pause": s.pauseRun, "run.cancel": s.cancelRun, "run.again": s.retryRun, "run.latecomers": s.latecomers,
+		"run.report": s.showReport, "run.report.json": s.exportReport,
+		"protected": s.showProtected, "protected.add": s.addProtected, "protected.remove": s.removeProtected,
 		"ledger": s.showLedger, "ledger.event": s.showEvent, "outside": s.showOutside, "outside.record": s.recordOutside,
 		"components": s.showComponents,
 	}

@@ -111,6 +111,11 @@ func (s *Server) showNoRole(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
+	if r.PostFormValue(templates.FieldLeaveRuns) != "yes" {
+		if err := s.Revoke.PauseOwn(r.Context(), at(r).who); err != nil {
+			return unavailable("Your runs could not be paused, so you are still signed in: the database does not answer.", err)
+		}
+	}
 	// Microsoft's sign-out is a link on the next page: the form-action of our policy lets no form lead to another host.
 	if _, err := s.Auth.SignOut(w, r, at(r).session); err != nil {
 		return unavailable("The sign-out could not be recorded. This browser is signed out; the session itself ends by its time limits.", err)

@@ -158,16 +158,22 @@ func (s *Server) byHand(who operator.Operator, oid string) []templates.Command {
 var powerShellCloud = map[string]string{"usgov": " -Environment USGov", "usgov-dod": " -Environment USGovDoD", "china": " -Environment China"}
 
 // keepDraft puts what was typed into the session, so that the form has it again after a sign-in by the same person.
-// It reports whether it did: only the forms that revoke have drafts.
+// It reports whether it did: only the forms that revoke or start a run, and the one that protects, have drafts.
 func (s *Server) keepDraft(r *http.Request) bool {
 	v := at(r)
-	if r.Method != http.MethodPost || v.session == nil || !strings.HasSuffix(r.URL.Path, "/revoke") {
+	protects := r.URL.Path == "/settings/protected"
+	starts := strings.HasSuffix(r.URL.Path, "/revoke") || strings.HasPrefix(r.URL.Path, "/plans/") && strings.HasSuffix(r.URL.Path, "/run")
+	if r.Method != http.MethodPost || v.session == nil || !protects && !starts {
 		return false
 	}
-	err := v.session.SetDraft(r.Context(), r.URL.Path, auth.Draft{
+	draft := auth.Draft{
 		Reason: r.PostFormValue(templates.FieldReason), Ticket: r.PostFormValue(templates.FieldTicket),
 		IncludeExternal: r.PostFormValue(templates.FieldExternalOK) == "yes",
-	})
+	}
+	if protects {
+		draft = protectDraft(r)
+	}
+	err := v.session.SetDraft(r.Context(), r.URL.Path, draft)
 	if err != nil {
 		s.Logger.Warn("a draft was not kept", "request_id", v.requestID, "error", err)
 	}
@@ -199,6 +205,9 @@ func (s *Server) userPage(r *http.Request, id string) (templates.UserPage, error
 		s.Logger.Error("reading the last revocation", "request_id", v.requestID, "error", err)
 		last = nil
 	}
+	if len(last) > 0 {
+		last[0] = s.lastOf(r.Context(), last[0], card.User.ID, card.User.UPN)
+	}
 	page := newUserPage(card, last, err != nil, s.Cloud, s.Now())
 	if len(last) > 0 && !operator.Visible(v.who, operator.Object{Kind: operator.RunObject, Creator: last[0].Operator.OID}) {
 		for i := range page.Facts {
@@ -207,6 +216,7 @@ func (s *Server) userPage(r *http.Request, id string) (templates.UserPage, error
 			}
 		}
 	}
+	page.Notes = append(s.protectedNotes(r, card.User.ID), page.Notes...)
 	page.Page = s.frame(r, orElse(card.User.Name, card.User.UPN))
 	if v.who.Roles.MayOpen("ledger") {
 		page.LedgerHref = "/ledger?target=" + card.User.ID

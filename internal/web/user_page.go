@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/http"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ func newUserPage(c directory.Card, last []revoke.RunSummary, lastUnread bool, cl
 		},
 		Form: &templates.RevokeForm{Action: "/users/" + u.ID + "/revoke", External: u.External()},
 	}
-	if len(last) > 0 && !last[0].First.State.Final() {
+	if len(last) > 0 && last[0].First.OID != "" && !last[0].First.State.Final() {
 		page.Notes = append([]templates.Note{{Title: "Being revoked", Text: "A run for this person is under way, started by " + orElse(last[0].Operator.UPN, last[0].Operator.OID) + ". A second one is harmless."}}, page.Notes...)
 	}
 	page.RolesUnread = unreadParts(c.Standing.Unread)
@@ -108,6 +109,21 @@ func userNotes(c directory.Card, now time.Time) []templates.Note {
 	return notes
 }
 
+// protectedNotes says on the user card that no plan of many includes this person, or that it is not known.
+func (s *Server) protectedNotes(r *http.Request, oid string) []templates.Note {
+	list, err := s.Scopes.Protected(r.Context())
+	if err != nil {
+		s.Logger.Error("reading the protected accounts", "request_id", at(r).requestID, "error", err)
+		return []templates.Note{{Title: "Protected or not: unknown", Text: "The database does not answer."}}
+	}
+	for _, a := range list {
+		if a.OID == oid {
+			return []templates.Note{templates.NoteProtected(joinNonEmpty(": ", a.Kind, a.Note))}
+		}
+	}
+	return nil
+}
+
 func restrictedUnit(s directory.Standing) string {
 	for _, u := range s.Units {
 		if u.Restricted == directory.Yes {
@@ -169,7 +185,7 @@ func lastRevoked(last []revoke.RunSummary, unread bool, now time.Time) templates
 	}
 	r := last[0]
 	return templates.Value{
-		Text: string(r.First.State), Href: "/runs/" + string(r.ID),
+		Text: orElse(string(r.First.State), "in a run of many"), Href: "/runs/" + string(r.ID),
 		Detail: showTime(r.CreatedAt, now).UTC + " by " + orElse(r.Operator.UPN, r.Operator.OID),
 	}
 }

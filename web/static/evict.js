@@ -89,7 +89,7 @@
 
   document.addEventListener("htmx:after:swap", (event) => {
     const said = event.detail.ctx.target?.querySelector?.("[data-announce]")?.dataset.announce;
-    if (event.detail.ctx.sourceElement === searchInput() && said) say(said);
+    if (event.detail.ctx.sourceElement?.matches?.("input[type=search]") && said) say(said);
   });
 
   // --- Live fragments: when answers stop, say that what is shown may be old.
@@ -126,6 +126,21 @@
     const button = event.target.closest?.("button[data-copy], button[data-copy-from]");
     if (!button) return;
     navigator.clipboard.writeText(copyText(button)).then(() => copied(button), () => say("Copying did not work. Select the text instead."));
+  });
+
+  // --- Forms that reload a page with settings not saved yet take them along, so that nothing chosen is lost.
+
+  document.addEventListener("submit", (event) => {
+    const settings = document.querySelector("form[data-settings]");
+    if (event.defaultPrevented || !settings || !("carry" in event.target.dataset)) return;
+    for (const old of event.target.querySelectorAll("[data-carried]")) old.remove();
+    for (const [name, value] of new FormData(settings)) {
+      if (event.target.elements.namedItem(name)) continue;
+      const field = document.createElement("input");
+      Object.assign(field, { type: "hidden", name, value });
+      field.dataset.carried = "";
+      event.target.append(field);
+    }
   });
 
   // --- Forms that must be sent once: the button says what goes on, and a second submit is dropped.

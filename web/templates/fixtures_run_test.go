@@ -1,8 +1,6 @@
 package templates_test
 
 import (
-	"slices"
-
 	"evict/web/templates"
 )
 
@@ -52,19 +50,16 @@ func runVariants() []fixture {
 	refused := page(no)
 	refused.name = "run-refused"
 
-	bulk := liveRun()
-	bulk.Title, bulk.State, bulk.StateDetail, bulk.Active, bulk.Total = "Revoking 10,000 people", templates.RunPaused, "needs sign-in", false, 10000
-	bulk.Outcome = ""
-	bulk.Status, bulk.Bound = "Paused after 6,407 of 10,000.", "Bound by Microsoft's write quota for this app (3,000 in 150 s). No request was answered 429."
-	bulk.Counts = []templates.Count{{Value: "6,204", Label: "confirmed", Tone: templates.ToneOK, N: 6204}, {Value: "188", Label: "accepted (reading back)", Tone: templates.ToneOn, N: 188}, {Value: "12", Label: "refused", Tone: templates.ToneNo, N: 12}, {Value: "3", Label: "unconfirmed", Tone: templates.ToneWarn, N: 3}, {Value: "3,593", Label: "pending", N: 3593}, {Value: "2 min 59 s", Label: "left, at 20.0/s"}}
-	bulk.Notes = []templates.Note{{Title: "Microsoft wants to check that it is still you", Text: "The run waits. Nobody was skipped."}}
-	bulk.Actions = []templates.RunAction{{Label: "Sign in and resume", Action: "/runs/1/resume", Primary: true, Busy: "Resuming…"}, {Label: "Cancel the rest", Action: "/runs/1/cancel", Busy: "Cancelling…"}}
-	bulk.Targets = slices.Concat(no.Targets[:1], []templates.RunTarget{{Person: templates.Person{Name: "Jo Lind", UPN: "jo.lind@tenant.example", Href: "/users/3"}, Outcome: templates.OutcomeUnconfirmed, Cause: "Answered 200 at 14:08:12; the stamp has not moved for 5 min. Tried once more."}})
-	bulk.MoreHref, bulk.MoreText = "/runs/1/targets", "All 10,000 outcomes"
-	bulk.AgainHref = ""
+	bulk := bulkRun()
 	paused := page(bulk)
 	paused.name = "run-bulk"
-	return []fixture{done, running, refused, paused}
+	active = bulkRun()
+	active.State, active.StateDetail, active.Active, active.Notes = templates.RunRunning, "", true, nil
+	active.Status, active.Actions = "Going on: more than half is done.", bulkControls()
+	active.Many.Retry, active.Many.Latecomers = nil, nil
+	going := page(active)
+	going.name = "run-bulk-active"
+	return []fixture{done, running, refused, paused, going}
 }
 
 func ledgerVariants() []fixture {
@@ -113,7 +108,8 @@ func errorVariants() []fixture {
 
 func fixtures() []fixture {
 	var all []fixture
-	for _, some := range [][]fixture{signInVariants(), homeVariants(), searchVariants(), userVariants(), groupVariants(), runVariants(), meVariants(), ledgerVariants(), errorVariants()} {
+	for _, some := range [][]fixture{signInVariants(), homeVariants(), searchVariants(), userVariants(), groupVariants(), runVariants(), meVariants(), ledgerVariants(), errorVariants(),
+		scopeVariants(), protectedVariants(), planVariants(), reportVariants()} {
 		all = append(all, some...)
 	}
 	return append(all, fixture{"components", templates.Components(templates.ComponentsPage{Page: frame("Components", "")})})

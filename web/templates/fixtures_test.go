@@ -113,7 +113,7 @@ func someRuns() []templates.RunRow {
 	return []templates.RunRow{
 		{Href: "/runs/1", When: at("14:02:11", "3 min ago"), By: by, Target: victim(), State: templates.RunFinished, Outcome: templates.OutcomeConfirmed, Ticket: "INC-20418", Reason: "Phished; reported by the user at 13:40"},
 		{Href: "/runs/2", When: at("13:40:02", "25 min ago"), By: by, Target: templates.Person{Name: "Maria-Theresia von und zu Hohenfels", UPN: longUPN}, State: templates.RunFinished, Outcome: templates.OutcomeNotCovered, Reason: "Guest of the same campaign; the home tenant was told by phone and by mail, and has confirmed that it will act today"},
-		{Href: "/runs/3", When: at("13:12:40", "53 min ago"), By: templates.Person{UPN: "lead@tenant.example"}, Count: "412 people", State: templates.RunPaused, Detail: "needs sign-in", Ticket: "INC-20418", Reason: "Adversary-in-the-middle campaign, wave 2"},
+		{Href: "/runs/3", When: at("13:12:40", "53 min ago"), By: templates.Person{UPN: "lead@tenant.example"}, Count: "412 people", Tally: "376 confirmed · 12 refused · 3 unconfirmed · 21 to go", State: templates.RunPaused, Detail: "needs sign-in", Ticket: "INC-20418", Reason: "Adversary-in-the-middle campaign, wave 2"},
 		{Href: "/runs/4", When: at("12:00:00", "2 h ago"), By: by, Target: templates.Person{Name: "Jo Lind", UPN: "jo.lind@tenant.example"}, State: templates.RunFinished, Outcome: templates.OutcomeRefused, Ticket: "INC-20411", Reason: "Stolen laptop"},
 		{Href: "/runs/5", When: at("11:58:10", "2 h ago"), By: by, Target: templates.Person{Name: "Sam Osei", UPN: "sam.osei@tenant.example"}, State: templates.RunRunning, Outcome: templates.OutcomeAccepted, Ticket: "INC-20411", Reason: "Stolen laptop"},
 	}
@@ -187,12 +187,12 @@ func groupVariants() []fixture {
 	group := templates.GroupPage{Page: frame("Finance", ""), Name: "Finance", ID: victimID, Tags: []templates.Tag{{Label: "role-assignable", Tone: templates.ToneWarn}},
 		Facts:   []templates.Fact{{Label: "Kind", Value: templates.Value{Text: "Security group"}}, {Label: "Can hold roles", Value: templates.Value{Text: "Yes", Detail: "isAssignableToRole: its members count as privileged"}}, {Label: "Nested groups", Value: templates.Value{Text: "2", Detail: "Payables, Treasury"}}},
 		Members: []templates.MemberRow{{Person: victim(), Via: "Finance › Payables"}, {Person: templates.Person{Name: "Maria-Theresia von und zu Hohenfels", UPN: longUPN, Href: "/users/2"}, Via: "direct", Flags: []templates.Tag{{Label: "external", Tone: templates.ToneOn}}}},
-		Shown:   "First 50, through nested groups too", NextHref: "/groups/1?after=x"}
+		Shown:   "First 50, through nested groups too", NextHref: "/groups/1?after=x", Bulk: templates.BulkStart{Label: "Revoke this group…", Action: "/scopes", Kind: "group", ID: victimID}}
 	empty := templates.GroupPage{Page: frame("Ghosts", ""), Name: "Ghosts", ID: victimID, MembersUnread: "Membership is hidden. Reading it needs the permission Member.Read.Hidden."}
 	role := templates.RolePage{Page: frame("Helpdesk Administrator", ""), Name: "Helpdesk Administrator", ID: "729827e3-9c14-49f7-bb1b-9608f156bbb8", Tags: []templates.Tag{{Label: "privileged", Tone: templates.ToneWarn}},
 		Description: "Can reset passwords for people without an administrator role and for Helpdesk Administrators.", AsTarget: "A User Administrator may revoke its holders.",
 		Active:         []templates.HolderRow{{Kind: "user", Name: "Ada Moreno", Detail: "ada.moreno@tenant.example", Href: "/users/1", Since: day("3 Feb 2026", "")}, {Kind: "group", Name: "Tier 1", Detail: "14 members", Href: "/groups/2", Scope: "unit Lisbon", Since: day("3 Feb 2026", "")}},
 		EligibleUnread: "Reading eligible assignments needs Microsoft Entra ID P2 and a reader role, such as Security Reader.",
-		Apps:           []templates.HolderRow{{Kind: "service principal", Name: "Ticket bridge", Detail: victimID, Since: day("9 Jan 2026", "")}}}
+		Apps:           []templates.HolderRow{{Kind: "service principal", Name: "Ticket bridge", Detail: victimID, Since: day("9 Jan 2026", "")}}, Bulk: templates.BulkStart{Label: "Revoke holders…", Action: "/scopes", Kind: "role", ID: "729827e3-9c14-49f7-bb1b-9608f156bbb8"}}
 	return []fixture{{"group", templates.Group(group)}, {"group-unread", templates.Group(empty)}, {"role", templates.Role(role)}}
 }

@@ -7,6 +7,8 @@ package templates
 // in the Microsoft identity platform" and "Refresh tokens in the Microsoft identity platform".
 type Clock struct {
 	Recorded Time // the stamp that Entra recorded; zero before a revocation and while unconfirmed
+	// People says of how many it was recorded, by the time in Recorded: "6,204 people". Empty for one person.
+	People string
 	// Until is when access tokens issued before the cut usually end (T + 90 min), as "15:32 UTC"; empty before.
 	Until string
 	// UntilNoCA is the same for a tenant without Conditional Access (T + 2 h); empty before.
@@ -47,6 +49,9 @@ func (c Clock) notStopped() string {
 func (c Clock) recordedMeans() string {
 	if c.External {
 		return "Entra wrote this stamp here. It does not bind the session at the home tenant."
+	}
+	if c.People != "" {
+		return "By then for " + c.People + ", each with a stamp of their own: see the evidence. Sign-ins from before it get no new token, once it has reached all of Entra (a few minutes)."
 	}
 	return "Sign-ins from before this get no new token, once it has reached all of Entra (a few minutes)."
 }

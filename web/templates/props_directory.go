@@ -22,6 +22,7 @@ type SearchResults struct {
 type Hit struct {
 	Name, Detail, Href string
 	Flags              []Tag
+	ID                 string // object id; of a role its template id
 }
 
 // Unread names something that could not be read, why, and the way out.
@@ -70,6 +71,7 @@ type RunRow struct {
 	State   RunState
 	Detail  string  // "needs sign-in" of a paused run
 	Outcome Outcome // of a single-target run, once there is one
+	Tally   string  // of a bulk run: "388 confirmed · 12 refused · 12 to go"
 	Ticket  string
 	Reason  string
 }
@@ -98,7 +100,11 @@ type MePage struct {
 	Fault         *Fault
 	Clock         Clock
 	SignOutAction string
+	AskLeaveRuns  bool // runs of many may be under way: asks whether signing out leaves them running
 }
+
+// FieldLeaveRuns is the box beside "sign out": "yes" leaves one's runs running.
+const FieldLeaveRuns = "leave_runs"
 
 // Prediction says whether Graph is expected to let this operator revoke this person. Graph decides.
 type Prediction struct {
@@ -178,6 +184,7 @@ type GroupPage struct {
 	MembersUnread string
 	Shown         string // "First 50 of 412 people, through nested groups too"
 	NextHref      string
+	Bulk          BulkStart
 }
 
 // MemberRow is one member.
@@ -201,6 +208,7 @@ type RolePage struct {
 	EligibleUnread string
 	// Apps are service principals that hold the role: not revocable here.
 	Apps []HolderRow
+	Bulk BulkStart
 }
 
 // HolderRow is one holder of a role.

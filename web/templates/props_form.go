@@ -71,10 +71,10 @@ type ConsoleRole struct{ Name, Allows string }
 func ConsoleRoles() []ConsoleRole {
 	return []ConsoleRole{
 		{"Evict.Responder", "revokes one user at a time"},
-		{"Evict.Lead", "revokes people, and sees everybody's runs and the ledger"},
+		{"Evict.Lead", "revokes people, one at a time or in bulk, and sees everybody's runs and the ledger"},
 		{"Evict.Approver", "sees everybody's runs and the ledger; will approve bulk plans"},
 		{"Evict.Auditor", "reads everybody's runs and the ledger, changes nothing"},
-		{"Evict.Admin", "sees everybody's runs and the ledger; will keep policy"},
+		{"Evict.Admin", "sees everybody's runs and the ledger; keeps the protected accounts"},
 	}
 }
 

@@ -40,6 +40,10 @@ func zeroPages() []fixture {
 		{"Ledger", templates.Ledger(templates.LedgerPage{})}, {"Event", templates.Event(templates.EventPage{})},
 		{"Outside", templates.Outside(templates.OutsidePage{})}, {"Error", templates.Error(templates.ErrorPage{})},
 		{"Components", templates.Components(templates.ComponentsPage{})},
+		{"Scopes", templates.Scopes(templates.ScopesPage{})}, {"Scope", templates.Scope(templates.ScopePage{})},
+		{"Protected", templates.Protected(templates.ProtectedPage{})},
+		{"Expanding", templates.Expanding(templates.ExpandingPage{})}, {"Plan", templates.Plan(templates.PlanPage{})},
+		{"Compare", templates.Compare(templates.ComparePage{})}, {"Report", templates.Report(templates.ReportPage{})},
 	}
 }
 

@@ -15,9 +15,11 @@ import (
 	kjson "github.com/microsoft/kiota-serialization-json-go"
 	"github.com/microsoftgraph/msgraph-sdk-go/auditlogs"
 	"github.com/microsoftgraph/msgraph-sdk-go/directory"
+	"github.com/microsoftgraph/msgraph-sdk-go/directoryobjects"
 	"github.com/microsoftgraph/msgraph-sdk-go/directoryroles"
 	"github.com/microsoftgraph/msgraph-sdk-go/domains"
 	"github.com/microsoftgraph/msgraph-sdk-go/groups"
+	"github.com/microsoftgraph/msgraph-sdk-go/identitygovernance"
 	"github.com/microsoftgraph/msgraph-sdk-go/models"
 	"github.com/microsoftgraph/msgraph-sdk-go/organization"
 	"github.com/microsoftgraph/msgraph-sdk-go/rolemanagement"
@@ -85,7 +87,10 @@ func TestSDKParsesEveryResourceWithNothingLeft(t *testing.T) {
 	dr := directoryroles.NewDirectoryRolesRequestBuilderInternal(w.base, w.adapter)
 	logs := auditlogs.NewAuditLogsRequestBuilderInternal(w.base, w.adapter)
 	finance, _ := w.sim.Group("Finance")
+	demand, _ := w.sim.Group("Role: user administrators on demand")
+	night, _ := w.sim.Group("Night shift")
 	unit, _ := w.sim.Unit("Executive office")
+	leeds, _ := w.sim.Unit("Leeds branch")
 	everything := []string{"id", "accountEnabled", "createdDateTime", "creationType", "department", "displayName", "externalUserState",
 		"externalUserStateChangeDateTime", "identities", "isManagementRestricted", "lastPasswordChangeDateTime", "mail", "onPremisesSyncEnabled",
 		"onPremisesLastSyncDateTime", "otherMails", "proxyAddresses", "assignedLicenses", "signInActivity", "signInSessionsValidFromDateTime",
@@ -116,6 +121,26 @@ func TestSDKParsesEveryResourceWithNothingLeft(t *testing.T) {
 			return g.ByGroupId(finance).TransitiveMembers().GraphUser().Get(ctx, &groups.ItemTransitiveMembersGraphUserRequestBuilderGetRequestConfiguration{
 				Headers: eventual(), QueryParameters: &groups.ItemTransitiveMembersGraphUserRequestBuilderGetQueryParameters{Count: ptr(true), Top: ptr(int32(999))}})
 		},
+		"members in a circle": func() (any, error) { return g.ByGroupId(night).TransitiveMembers().Get(ctx, nil) },
+		"owners":              func() (any, error) { return g.ByGroupId(finance).Owners().Get(ctx, nil) },
+		"objects by id": func() (any, error) {
+			ids := directoryobjects.NewGetByIdsPostRequestBody()
+			ids.SetIds([]string{c.Victim.ID, c.AgentUser.ID, finance, unit})
+			ids.SetTypes([]string{"user", "group", "administrativeUnit"})
+			return directoryobjects.NewGetByIdsRequestBuilderInternal(w.base, w.adapter).PostAsGetByIdsPostResponse(ctx, ids, nil)
+		},
+		"eligible for a group": func() (any, error) {
+			return identitygovernance.NewPrivilegedAccessGroupEligibilityScheduleInstancesRequestBuilderInternal(w.base, w.adapter).Get(ctx,
+				&identitygovernance.PrivilegedAccessGroupEligibilityScheduleInstancesRequestBuilderGetRequestConfiguration{
+					QueryParameters: &identitygovernance.PrivilegedAccessGroupEligibilityScheduleInstancesRequestBuilderGetQueryParameters{
+						Filter: ptr("groupId eq '" + demand + "'"), Expand: []string{"principal"}}})
+		},
+		"assigned to a group": func() (any, error) {
+			return identitygovernance.NewPrivilegedAccessGroupAssignmentScheduleInstancesRequestBuilderInternal(w.base, w.adapter).Get(ctx,
+				&identitygovernance.PrivilegedAccessGroupAssignmentScheduleInstancesRequestBuilderGetRequestConfiguration{
+					QueryParameters: &identitygovernance.PrivilegedAccessGroupAssignmentScheduleInstancesRequestBuilderGetQueryParameters{
+						Filter: ptr("principalId eq '" + c.RoleGroupMember.ID + "'")}})
+		},
 		"directory roles": func() (any, error) { return dr.Get(ctx, nil) },
 		"role members": func() (any, error) {
 			all, err := dr.Get(ctx, nil)
@@ -143,6 +168,9 @@ func TestSDKParsesEveryResourceWithNothingLeft(t *testing.T) {
 		"units": func() (any, error) { return d.AdministrativeUnits().Get(ctx, nil) },
 		"unit members": func() (any, error) {
 			return d.AdministrativeUnits().ByAdministrativeUnitId(unit).Members().Get(ctx, nil)
+		},
+		"unit members with a group": func() (any, error) {
+			return d.AdministrativeUnits().ByAdministrativeUnitId(leeds).Members().Get(ctx, nil)
 		},
 		"unit scoped roles": func() (any, error) {
 			return d.AdministrativeUnits().ByAdministrativeUnitId(unit).ScopedRoleMembers().Get(ctx, nil)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"evict/internal/store"
 )
@@ -133,4 +134,25 @@ func admin(t testing.TB, u *url.URL, f func(ctx context.Context, conn *pgx.Conn)
 	}
 	defer func() { _ = conn.Close(ctx) }() // the test is about the database, not about this connection
 	f(ctx, conn)
+}
+
+// Owner is the process that works a run at the moment, as it named itself in the lease; "" when none does. It is for
+// PostgreSQL, where several may.
+func Owner(t testing.TB, o store.Options, run string) (owner string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	cfg, err := pgxpool.ParseConfig(o.DatabaseURL) // it knows the settings of pools
+	if err != nil {
+		t.Fatal("the test's database has no valid address")
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg.ConnConfig)
+	if err != nil {
+		t.Fatal("the test's database does not answer")
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	if err := conn.QueryRow(ctx, `select owner from run where id = $1`, run).Scan(&owner); err != nil {
+		t.Fatalf("reading the lease: %v", err)
+	}
+	return owner
 }
