@@ -72,6 +72,7 @@ func parse(args []string, errOut io.Writer) (config, error) {
 	f.IntVar(&c.sim.People, "people", 500, "`number` of accounts, up to 250,000")
 	f.DurationVar(&c.sim.Latency, "latency", 0, "added to every answer of Graph")
 	f.DurationVar(&c.sim.ReadBackLag, "lag", 0, "how long a reader sees the stamp from before a revocation")
+	f.DurationVar(&c.sim.AuditLag, "audit-lag", 0, "how long a row takes to appear in the directory audit log; Entra takes minutes")
 	f.BoolVar(&c.sim.Quota.Disabled, "unthrottled", false, "no quota: for measuring what a client can do at best")
 	f.Float64Var(&c.sim.Quota.OtherWrites, "other-writes", 0, "`writes` per second of other apps, from the quota that the tenant's apps share (60 is all of it)")
 	f.Func("replica", "a copy of the directory that lags so `long` behind; may be repeated", func(v string) error {

@@ -4,6 +4,7 @@
 //	server demo      serve it on a simulated tenant; nothing is revoked
 //	server migrate   bring the database to this program's schema
 //	server keygen    print a new seal key
+//	server audit     the ledger: its key, checkpoints, verification, exports, retention
 //	server version   print the version
 package main
 
@@ -30,7 +31,7 @@ func main() {
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }
 
@@ -40,6 +41,7 @@ const usage = `usage: server [command]
   demo      serve it on a simulated tenant: nothing is revoked
   migrate   bring the database to this program's schema
   keygen    print a new seal key for EVICT_SEAL_KEYS
+  audit     the ledger: its key, checkpoints, verification, exports, retention
   version   print the version
 `
 
@@ -48,7 +50,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if len(args) > 0 {
 		command, args = args[0], args[1:]
 	}
-	if len(args) > 0 && command != "demo" {
+	if len(args) > 0 && command != "demo" && command != "audit" {
 		return fmt.Errorf("%s takes no arguments\n\n%s", command, usage)
 	}
 	switch command {
@@ -60,6 +62,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return migrate(ctx, environ, stdout, stderr)
 	case "keygen":
 		return keygen(stdout)
+	case "audit":
+		return auditLedger(ctx, args, environ, stdout, stderr)
 	case "version":
 		_, err := fmt.Fprintln(stdout, "evict "+app.Version())
 		return err

@@ -43,7 +43,7 @@ func TestHelpNamesEveryCommand(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", asked, err)
 		}
-		for _, command := range []string{"serve", "demo", "migrate", "keygen", "version"} {
+		for _, command := range []string{"serve", "demo", "migrate", "keygen", "audit", "version"} {
 			if !strings.Contains(got, "\n  "+command+" ") {
 				t.Errorf("%s does not name %s:\n%s", asked, command, got)
 			}
@@ -98,7 +98,7 @@ func TestServeNamesAllThatIsMissing(t *testing.T) {
 			t.Fatal("it served without a configuration")
 		}
 		for _, name := range []string{
-			"EVICT_BASE_URL", "EVICT_TENANT_ID", "EVICT_CLIENT_ID", "EVICT_SEAL_KEYS", "0 client credentials",
+			"EVICT_BASE_URL", "EVICT_TENANT_ID", "EVICT_CLIENT_ID", "EVICT_SEAL_KEYS", "EVICT_LEDGER_KEY", "0 client credentials",
 		} {
 			if !strings.Contains(err.Error(), name) {
 				t.Errorf("nothing is said of %s in:\n%v", name, err)
@@ -133,13 +133,13 @@ func TestServeStopsWhenItIsToldTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ledgerKey, _, err := start(t, nil, "audit", "keygen")
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	log := &serving{cancel: cancel}
-	err = run(ctx, nil, []string{
-		"EVICT_LISTEN=127.0.0.1:0", "EVICT_BASE_URL=http://localhost:8080", "EVICT_DATA_DIR=" + t.TempDir(),
-		"EVICT_TENANT_ID=11111111-2222-4333-8444-555555555555", "EVICT_CLIENT_ID=66666666-7777-4888-9999-aaaaaaaaaaaa",
-		"EVICT_CLIENT_SECRET=marked-secret-7f3a", "EVICT_SEAL_KEYS=" + strings.TrimSpace(key),
-	}, log, log)
+	err = run(ctx, nil, serveEnviron(t.TempDir(), key, ledgerKey), log, log)
 	if err != nil {
 		t.Fatalf("it did not stop in order: %v", err)
 	}
@@ -147,7 +147,18 @@ func TestServeStopsWhenItIsToldTo(t *testing.T) {
 	if !strings.Contains(text, `"msg":"shutting down"`) {
 		t.Errorf("the log does not tell of the end:\n%s", text)
 	}
-	if strings.Contains(text, "marked-secret-7f3a") || strings.Contains(text, strings.Fields(key)[1]) {
-		t.Errorf("the log holds a secret:\n%s", text)
+	for _, secret := range []string{"marked-secret-7f3a", strings.Fields(key)[1], strings.SplitN(strings.TrimSpace(ledgerKey), "+", 5)[4]} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the log holds a secret:\n%s", text)
+		}
+	}
+}
+
+// serveEnviron is an environment in which serve starts.
+func serveEnviron(dir, sealKey, ledgerKey string) []string {
+	return []string{
+		"EVICT_LISTEN=127.0.0.1:0", "EVICT_BASE_URL=http://localhost:8080", "EVICT_DATA_DIR=" + dir,
+		"EVICT_TENANT_ID=11111111-2222-4333-8444-555555555555", "EVICT_CLIENT_ID=66666666-7777-4888-9999-aaaaaaaaaaaa",
+		"EVICT_CLIENT_SECRET=marked-secret-7f3a", "EVICT_SEAL_KEYS=" + strings.TrimSpace(sealKey), "EVICT_LEDGER_KEY=" + strings.TrimSpace(ledgerKey),
 	}
 }

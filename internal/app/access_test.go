@@ -56,10 +56,14 @@ func places(d *demo, o objects) map[string]string {
 		"scopes": "/scopes", "scope.new": "/scopes", "scope": o.scope, "scope.add": o.scope + "/add", "scope.remove": o.scope + "/remove",
 		"scope.save": o.scope + "/save", "scope.copy": "/scopes/" + nowhere + "/copy", "scope.delete": o.scope + "/delete",
 		"scope.preview": o.scope + "/preview",
-		"plan":          o.plan, "plan.csv": o.plan + "/targets.csv", "plan.compare": o.plan + "/compare" + strings.TrimPrefix(o.plan, "/plans"),
+		"plan":          o.plan, "plan.csv": "/plans/" + nowhere + "/targets.csv", "plan.compare": o.plan + "/compare" + strings.TrimPrefix(o.plan, "/plans"),
 		"plan.without": o.plan + "/without", "plan.again": o.list + "/again", "plan.run": o.list + "/run",
 		"run.pause": o.many + "/pause", "run.cancel": o.many + "/cancel", "run.again": o.many + "/again",
-		"run.latecomers": "/runs/" + nowhere + "/latecomers", "run.report": o.many + "/report", "run.report.json": o.many + "/report.json",
+		"run.latecomers": "/runs/" + nowhere + "/latecomers", "run.report": o.many + "/report", "run.report.json": "/runs/" + nowhere + "/report.json",
+		"ledger.run": "/ledger" + o.run, "ledger.person": "/ledger/people/" + d.cast.Victim.ID, "ledger.about": "/ledger/about",
+		"ledger.export": "/ledger/export", "ledger.verify": "/ledger/verify", "ledger.verify.start": "/ledger/verify",
+		"ledger.checkpoints": "/ledger/checkpoints", "ledger.consistency": "/ledger/consistency",
+		"ledger.reconcile": "/ledger/reconcile", "ledger.reconcile.fetch": "/ledger/reconcile/fetch", "ledger.reconcile.upload": "/ledger/reconcile/upload",
 		"protected": "/settings/protected", "protected.add": "/settings/protected", "protected.remove": "/settings/protected/remove",
 	}
 }
@@ -69,7 +73,7 @@ const helpdeskRole = "729827e3-9c14-49f7-bb1b-9608f156bbb8" // template id of He
 // harmless is a form for each POST route that is refused by its handler, so that reaching the handler changes nothing.
 var harmless = map[string]url.Values{
 	"user.revoke": {"reason": {""}}, "me.revoke": {"reason": {""}}, "outside.record": {"who": {""}}, "run.resume": {},
-	"scope.new": {"kind": {"tenant"}}, "run.again": {}, "plan.without": {}, "protected.add": {"account": {""}}, "protected.remove": {"id": {"nobody"}},
+	"scope.new": {"kind": {"tenant"}}, "ledger.export": {"format": {"none"}}, "ledger.reconcile.fetch": {"from": {"never"}}, "run.again": {}, "plan.without": {}, "protected.add": {"account": {""}}, "protected.remove": {"id": {"nobody"}},
 }
 
 // admitted is the answer of each route to somebody whom the table admits.
@@ -81,10 +85,12 @@ var admitted = map[string]int{
 
 	"scopes": 200, "scope.new": 422, "scope": 200, "scope.copy": 404,
 	"scope.add": 403, "scope.remove": 403, "scope.save": 403, "scope.delete": 403, "scope.preview": 403, // somebody else's
-	"plan": 200, "plan.csv": 200, "plan.compare": 200, "plan.without": 422,
+	"plan": 200, "plan.csv": 404, "plan.compare": 200, "plan.without": 422,
 	"plan.again": 404, "plan.run": 404, // of somebody else's plan, which was never started
 	"run.pause": 409, "run.cancel": 409, // it has ended
-	"run.again": 422, "run.latecomers": 404, "run.report": 200, "run.report.json": 200,
+	"run.again": 422, "run.latecomers": 404, "run.report": 200, "run.report.json": 404,
+	"ledger.run": 200, "ledger.person": 200, "ledger.about": 200, "ledger.export": 422, "ledger.verify": 200, "ledger.verify.start": 303,
+	"ledger.checkpoints": 200, "ledger.consistency": 422, "ledger.reconcile": 200, "ledger.reconcile.fetch": 422, "ledger.reconcile.upload": 422,
 	"protected": 200, "protected.add": 422, "protected.remove": 303,
 }
 
@@ -113,6 +119,9 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 			for _, route := range operator.Routes() {
 				if route.Name == "auth.signout" {
 					continue // ends the session: checked with the sign-in
+				}
+				if route.Name == "ledger.verify.start" && route.Admits(operator.ParseRoles(people[name])) {
+					continue // is recorded, whatever the form says: checked with its page
 				}
 				got := b.send(route.Method, where[route.Name], harmless[route.Name], false)
 				want := expected(route, name, operator.ParseRoles(people[name]))
@@ -167,8 +176,8 @@ func TestUnknownAddressesAreNotFound(t *testing.T) {
 		"/ledger/99999999", "/ledger/abc", "/ledger/1/raw", "/static/", "/static/none.js", "/.git/config", "/static/../go.mod", "/debug/pprof/",
 		"/metrics", "/users/%2e%2e/x", "/users/" + d.cast.Victim.UPN,
 		"/scopes/none", "/scopes/" + nowhere, "/scopes/" + nowhere + "/", "/plans", "/plans/none", "/plans/" + nowhere,
-		"/plans/" + nowhere + "/targets.csv", "/plans/" + nowhere + "/compare/" + nowhere, "/plans/' or ''='", "/runs/" + nowhere + "/report",
-		"/runs/" + nowhere + "/report.json", "/settings", "/settings/protected/" + d.cast.Victim.ID,
+		"/plans/" + nowhere + "/compare/" + nowhere, "/plans/' or ''='", "/runs/" + nowhere + "/report",
+		"/settings", "/settings/protected/" + d.cast.Victim.ID,
 	} {
 		p := b.peek(path)
 		if p.status != http.StatusNotFound {
@@ -179,6 +188,7 @@ func TestUnknownAddressesAreNotFound(t *testing.T) {
 		"/": "POST", "/ledger": "DELETE", "/auth/signout": "GET", "/me/revoke": "GET", "/runs": "PUT", "/ledger/1": "POST", "/signin": "POST",
 		"/scopes": "DELETE", "/scopes/" + nowhere: "POST", "/scopes/" + nowhere + "/add": "GET", "/scopes/" + nowhere + "/preview": "GET",
 		"/plans/" + nowhere: "POST", "/plans/" + nowhere + "/run": "GET", "/plans/" + nowhere + "/without": "PUT",
+		"/plans/" + nowhere + "/targets.csv": "GET", "/runs/" + nowhere + "/report.json": "GET", "/ledger/export": "PUT",
 		"/runs/" + nowhere + "/cancel": "GET", "/runs/" + nowhere + "/report": "POST", "/settings/protected/remove": "GET",
 	} {
 		p := b.send(method, path, nil, false)

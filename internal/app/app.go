@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 	"evict/internal/config"
 	"evict/internal/directory"
 	"evict/internal/graph"
+	"evict/internal/notary"
 	"evict/internal/operator"
 	"evict/internal/queue"
 	"evict/internal/revoke"
@@ -56,6 +58,7 @@ type App struct {
 	directory *directory.Service
 	revoke    *revoke.Service
 	queue     *queue.Queue
+	notary    *notary.Notary
 	server    *http.Server
 	tenant    atomic.Pointer[string] // display name, once somebody's token could read it
 	cancel    context.CancelFunc     // gives up on the workers
@@ -83,6 +86,9 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 		return nil, err
 	}
 	if err := a.bind(ctx, cloud.Name); err != nil {
+		return nil, err
+	}
+	if err := a.openNotary(ctx, cloud.Name); err != nil {
 		return nil, err
 	}
 	if err := a.db.Revoke().SizeQuota(ctx, cmp.Or(cfg.GraphWrites, revoke.QuotaBurst)); err != nil {
@@ -146,6 +152,19 @@ func (a *App) bind(ctx context.Context, cloud string) error {
 	})
 }
 
+// openNotary checks the ledger against the last checkpoint that left the database, and refuses one that contradicts it.
+func (a *App) openNotary(ctx context.Context, cloud string) error {
+	signer, err := audit.NewSigner(a.cfg.LedgerKey.Reveal())
+	if err != nil {
+		return fmt.Errorf("EVICT_LEDGER_KEY: %w", err)
+	}
+	a.notary, err = notary.Open(ctx, notary.Options{
+		Ledger: a.db.Ledger(), Signer: signer, Cloud: cloud, Tenant: strings.ToLower(a.cfg.TenantID),
+		File: a.cfg.Checkpoints(), Now: a.now, NewID: newID, Logger: a.log,
+	})
+	return err
+}
+
 func (a *App) wire(cloud auth.Cloud, o Options) error {
 	keys, err := auth.ParseSealKeys([]byte(a.cfg.SealKeys.Reveal()))
 	if err != nil {
@@ -190,7 +209,7 @@ func (a *App) serveWeb(cloud auth.Cloud, o Options) error {
 	handler, err := web.New(web.Options{
 		Auth: a.auth, Directory: a.directory, Users: a.graph, Revoke: a.revoke,
 		Runs: a.db.Revoke(), Previews: a.db.Revoke(), Quota: a.db.Revoke().Quota, Scopes: a.db.Revoke(), Sources: a.directory,
-		Ledger: a.db.Ledger(), Ready: a.db.Ping,
+		Ledger: a.db.Ledger(), Trail: a.db.Ledger(), Notary: a.notary, Witness: a.graph, Version: Version(), Ready: a.db.Ping,
 		Cloud: cloud.Name, Tenant: strings.ToLower(a.cfg.TenantID), TenantName: a.tenantName, AppName: "Evict", GraphBase: cloud.GraphBase,
 		Rehearsal: cloud.Simulated(), Accounts: o.Accounts, Secure: strings.HasPrefix(a.cfg.BaseURL, "https:"),
 		TrustedProxies: proxies, SignedIn: a.learnTenant, Now: a.now, NewID: newID, Logger: a.log,
@@ -211,29 +230,34 @@ func (a *App) Handler() http.Handler { return a.server.Handler }
 
 // Serve accepts connections on l and works runs until ctx ends, then shuts down in order.
 func (a *App) Serve(ctx context.Context, l net.Listener) error {
+	stopMetrics, err := a.serveMetrics(ctx)
+	if err != nil {
+		return errors.Join(err, l.Close(), a.Close())
+	}
+	defer stopMetrics() // last, so that a shutdown can be watched
 	served := make(chan error, 1)
 	go func() { served <- a.server.Serve(l) }()
-	swept := make(chan struct{})
-	sweeping, stopSweep := context.WithCancel(ctx)
-	defer stopSweep()
-	go func() { defer close(swept); a.sweep(sweeping) }()
+	var beside sync.WaitGroup
+	besides, cancel := context.WithCancel(ctx)
+	stopBeside := func() { cancel(); beside.Wait() }
+	defer stopBeside()
+	beside.Go(func() { a.sweep(besides) })
+	beside.Go(func() { a.notary.Run(besides) })
 	if err := a.queue.Start(ctx); err != nil {
-		stopSweep()
-		<-swept
+		stopBeside()
 		return errors.Join(err, l.Close(), a.Close())
 	}
 	select {
 	case err := <-served:
-		stopSweep()
-		<-swept
+		stopBeside()
 		return errors.Join(fmt.Errorf("serving: %w", err), a.Close())
 	case <-ctx.Done():
 	}
 	a.log.Info("shutting down")
-	down, cancel := context.WithTimeout(context.Background(), requestsFor)
-	defer cancel()
-	err := a.server.Shutdown(down)
-	<-swept
+	down, giveUp := context.WithTimeout(context.Background(), requestsFor)
+	defer giveUp()
+	err = a.server.Shutdown(down)
+	stopBeside()
 	return errors.Join(err, a.Close())
 }
 
@@ -249,6 +273,7 @@ func (a *App) Close() error {
 	a.revoke.Drain()
 	giveUp.Stop()
 	a.cancel()
+	a.notary.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), drainFor)
 	defer cancel()
 	return errors.Join(a.queue.Stop(ctx), a.db.Close())

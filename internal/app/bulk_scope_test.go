@@ -245,7 +245,7 @@ func TestAnExportIsSafeAndHostileNamesAreInert(t *testing.T) {
 	}{
 		{"", "REHEARSAL-targets.csv", len(hostile)}, {"?left=all", "REHEARSAL-left-standing.csv", 1},
 	} {
-		got := lead.get(plan.path() + "/targets.csv" + list.query).has(http.StatusOK)
+		got := lead.post(plan.path()+"/targets.csv"+list.query, nil).has(http.StatusOK)
 		if disposition := got.header.Get("Content-Disposition"); disposition != `attachment; filename="`+list.file+`"` ||
 			!strings.HasPrefix(got.header.Get("Content-Type"), "text/csv") {
 			t.Errorf("it comes as %s, %s", disposition, got.header.Get("Content-Type"))
@@ -280,7 +280,7 @@ func TestAnExportIsSafeAndHostileNamesAreInert(t *testing.T) {
 			t.Errorf("%s: markup of a name is live %d times", address, n)
 		}
 	}
-	if body := lead.get(run + "/report.json").body; strings.Contains(body, "<script>") || strings.Contains(body, "<img") {
+	if body := lead.post(run+"/report.json", nil).body; strings.Contains(body, "<script>") || strings.Contains(body, "<img") {
 		t.Error("report.json holds bare markup")
 	}
 }
@@ -324,13 +324,13 @@ func TestOfAnothersScopesAndPlansOneSeesWhatTheyShare(t *testing.T) {
 	// A plan is its maker's until it has a run.
 	for who, b := range map[string]*browser{"another Lead": other, "Approver": approver, "Admin": admin} {
 		b.get(o.list).has(http.StatusNotFound).silent(d.cast.Victim.UPN)
-		b.get(o.list + "/targets.csv").has(http.StatusNotFound)
+		b.post(o.list+"/targets.csv", nil).has(http.StatusNotFound)
 		b.get(o.plan + "/compare" + strings.TrimPrefix(o.list, "/plans")).has(http.StatusNotFound)
 		p := b.get(o.plan).has(http.StatusOK).says(d.cast.Victim.UPN)
 		if p.doc.Find(`form[action="`+o.plan+`/run"], input[name="out"]`).Length() > 0 {
 			t.Errorf("%s: another's plan can be confirmed or changed", who)
 		}
-		if csv := b.get(o.plan + "/targets.csv").has(http.StatusOK); !strings.Contains(csv.body, d.cast.Victim.ID) {
+		if csv := b.post(o.plan+"/targets.csv", nil).has(http.StatusOK); !strings.Contains(csv.body, d.cast.Victim.ID) {
 			t.Errorf("%s: the export holds %q", who, csv.body)
 		}
 		b.get(o.many).has(http.StatusOK)

@@ -185,7 +185,7 @@ func (d *document) UnmarshalJSON(b []byte) error {
 
 func (b *browser) document(run string) document {
 	b.t.Helper()
-	p := b.get(run + "/report.json").has(http.StatusOK)
+	p := b.post(run+"/report.json", nil).has(http.StatusOK)
 	var d document
 	if err := json.Unmarshal([]byte(p.body), &d); err != nil {
 		b.t.Fatalf("report.json: %v\n%s", err, p.body)
@@ -359,11 +359,11 @@ func TestALeadRevokesManyWithoutScripts(t *testing.T) {
 	if diff := cmp.Diff(d.finals(r, began, run), end.outcomes()); diff != "" {
 		t.Errorf("counts (-ledger +page):\n%s", diff)
 	}
-	doc := lead.document(run)
+	events := r.after(began)
+	doc := lead.document(run) // which is recorded
 	if diff := cmp.Diff(end.outcomes(), doc.Run.Outcomes); diff != "" || doc.Run.Total != total || len(doc.Targets) != total {
 		t.Errorf("outcomes (-page +report):\n%s", diff)
 	}
-	events := r.after(began)
 	if last := events[len(events)-1]; last.Kind != audit.RunFinished || last.Detail["confirmed"] != strconv.Itoa(end.outcomes()["confirmed"]) {
 		t.Errorf("the last event: %+v", last)
 	}

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"evict/internal/app"
+	"evict/internal/audit"
 	"evict/internal/auth"
 	"evict/internal/config"
 	"evict/internal/entrasim"
@@ -157,12 +158,17 @@ func overheard(t *testing.T, broken *failing, c *clock) (d *demo, s *secrets, fo
 		t.Fatal(err)
 	}
 	s.add("seal key", strings.Fields(keys)[1])
+	ledgerKey, _, err := audit.GenerateKey("canary")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.add("ledger key", strings.SplitN(ledgerKey, "+", 5)[4])
 	s.add("client secret", sim.App().Secret)
 	folder = t.TempDir()
 	buffer := &logBuffer{}
 	a, err := app.New(t.Context(), config.Config{
 		BaseURL: base, Cloud: auth.SimulatorName, TenantID: sim.TenantID(), ClientID: sim.App().ClientID,
-		ClientSecret: config.Secret(sim.App().Secret), SealKeys: config.Secret(keys), DataDir: folder,
+		ClientSecret: config.Secret(sim.App().Secret), SealKeys: config.Secret(keys), LedgerKey: config.Secret(ledgerKey), DataDir: folder,
 	}, app.Options{
 		Logger: slog.New(slog.NewJSONHandler(buffer, &slog.HandlerOptions{Level: slog.LevelDebug})), Cloud: &cloud, StoreHook: broken.hook, Now: c.now,
 	})

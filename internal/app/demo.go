@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"evict/internal/audit"
 	"evict/internal/auth"
 	"evict/internal/config"
 	"evict/internal/entrasim"
@@ -113,33 +114,44 @@ func (d *RunningDemo) config(o DemoOptions) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, err
 	}
+	ledgerKey, err := keptKey(filepath.Join(data, "demo-ledger.key"), func() (string, error) {
+		secret, _, err := audit.GenerateKey("evict-demo")
+		return secret, err
+	})
+	if err != nil {
+		return config.Config{}, err
+	}
 	return config.Config{
 		BaseURL: d.BaseURL, Cloud: auth.SimulatorName, TenantID: d.Sim.TenantID(), ClientID: d.Sim.App().ClientID,
-		ClientSecret: config.Secret(d.Sim.App().Secret), SealKeys: config.Secret(keys), DataDir: data,
+		ClientSecret: config.Secret(d.Sim.App().Secret), SealKeys: config.Secret(keys), LedgerKey: config.Secret(ledgerKey), DataDir: data,
 	}, nil
 }
 
 // data prepares the folder and the seal key: a new one each time, or those of a folder that is kept.
 func (d *RunningDemo) data(kept string) (dir, keys string, err error) {
+	dir = kept
 	if kept == "" {
 		if dir, err = os.MkdirTemp("", "evict-demo-"); err != nil {
 			return "", "", fmt.Errorf("making the demo's folder: %w", err)
 		}
 		d.remove = dir
-		keys, err = auth.GenerateSealKey("demo")
-		return dir, keys, err
-	}
-	path := filepath.Join(kept, "demo-seal.key")
-	if body, err := os.ReadFile(path); err == nil {
-		return kept, string(body), nil
-	}
-	if err := os.MkdirAll(kept, 0o700); err != nil {
+	} else if err := os.MkdirAll(kept, 0o700); err != nil {
 		return "", "", fmt.Errorf("making the demo's folder: %w", err)
 	}
-	if keys, err = auth.GenerateSealKey("demo"); err != nil {
-		return "", "", err
+	keys, err = keptKey(filepath.Join(dir, "demo-seal.key"), func() (string, error) { return auth.GenerateSealKey("demo") })
+	return dir, keys, err
+}
+
+// keptKey is the key in a file of the demo's folder, which is made when it is not there.
+func keptKey(path string, generate func() (string, error)) (string, error) {
+	if body, err := os.ReadFile(path); err == nil {
+		return string(body), nil
 	}
-	return kept, keys, os.WriteFile(path, []byte(keys+"\n"), 0o600)
+	key, err := generate()
+	if err != nil {
+		return "", err
+	}
+	return key, os.WriteFile(path, []byte(key+"\n"), 0o600)
 }
 
 // refuseReal keeps a demo away from anything real: no real credentials beside it, and nobody else on the network.

@@ -16,6 +16,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 
 	"evict/internal/app"
+	"evict/internal/audit"
 	"evict/internal/auth"
 	"evict/internal/config"
 	"evict/internal/operator"
@@ -398,9 +399,13 @@ func consoleAt(t *testing.T, base string) *app.App {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ledgerKey, _, err := audit.GenerateKey("test")
+	if err != nil {
+		t.Fatal(err)
+	}
 	a, err := app.New(t.Context(), config.Config{
 		BaseURL: base, Cloud: "public", TenantID: "6f0c2a51-9d3e-4b7a-8c21-0f4e5d6b7a98", ClientID: "1b2c3d4e-5f60-4718-892a-3b4c5d6e7f80",
-		ClientSecret: "not-used", SealKeys: config.Secret(keys), DataDir: t.TempDir(),
+		ClientSecret: "not-used", SealKeys: config.Secret(keys), LedgerKey: config.Secret(ledgerKey), DataDir: t.TempDir(),
 	}, app.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatalf("making a console: %v", err)

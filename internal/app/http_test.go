@@ -450,7 +450,7 @@ func (d *demo) reader() reader {
 // length is the number of the ledger's newest event.
 func (r reader) length() int64 {
 	r.t.Helper()
-	p := r.get("/ledger").has(http.StatusOK)
+	p := r.get("/ledger?view=all").has(http.StatusOK)
 	n, err := strconv.ParseInt(strings.TrimSpace(p.doc.Find(`td[data-label="No."]`).First().Text()), 10, 64)
 	if err != nil {
 		r.t.Fatalf("the ledger's newest number: %v", err)

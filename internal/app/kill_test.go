@@ -76,10 +76,15 @@ func newSite(t *testing.T, db store.Options, o entrasim.Options) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ledgerKey, _, err := audit.GenerateKey("test")
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := &site{demo: &demo{RunningDemo: &app.RunningDemo{Sim: sim, BaseURL: base}, t: t, cast: sim.Cast()}, program: program, store: db}
 	s.env = []string{
 		"EVICT_CLOUD=simulator", "EVICT_BASE_URL=" + base, "EVICT_TENANT_ID=" + sim.TenantID(), "EVICT_CLIENT_ID=" + sim.App().ClientID,
-		"EVICT_CLIENT_SECRET=" + sim.App().Secret, "EVICT_SEAL_KEYS=" + keys, "EVICT_SIMULATOR_URL=" + sim.TLSURL(),
+		"EVICT_CLIENT_SECRET=" + sim.App().Secret, "EVICT_SEAL_KEYS=" + keys, "EVICT_LEDGER_KEY=" + ledgerKey,
+		"EVICT_CHECKPOINT_FILE=" + filepath.Join(t.TempDir(), "checkpoints"), "EVICT_SIMULATOR_URL=" + sim.TLSURL(),
 		"EVICT_SIMULATOR_CA_FILE=" + ca, "EVICT_DATA_DIR=" + db.DataDir, "EVICT_LOG_LEVEL=warn",
 	}
 	if o.Quota.Writes > 0 { // a test that is not to wait for Microsoft's 20 a second
@@ -308,7 +313,7 @@ func (s *site) over(b *browser, run string) bool {
 	var report struct {
 		Run struct{ State, Pause string }
 	}
-	page := b.get(run + "/report.json")
+	page := b.post(run+"/report.json", nil)
 	if err := json.Unmarshal([]byte(page.body), &report); err != nil {
 		s.t.Fatalf("reading the report (%d): %v", page.status, err)
 	}
@@ -335,11 +340,11 @@ func (s *site) checkRun(id string) {
 	intents, outcomes := map[string]int{}, map[string]int{}
 	written := 0
 	for q := (audit.Query{Run: id, Limit: 200}); ; {
-		page, more, err := db.Ledger().Search(ctx, q)
+		page, err := db.Ledger().Search(ctx, q)
 		if err != nil {
 			s.t.Fatalf("reading the ledger: %v", err)
 		}
-		for _, r := range page {
+		for _, r := range page.Records {
 			written++
 			q.Before = r.Event.Seq
 			switch e := r.Event; {
@@ -354,7 +359,7 @@ func (s *site) checkRun(id string) {
 				outcomes[e.Target.OID]++
 			}
 		}
-		if !more {
+		if !page.More {
 			break
 		}
 	}

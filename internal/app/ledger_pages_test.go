@@ -69,7 +69,7 @@ func TestTheLedgerIsFilteredAndPagedByStableAddresses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := reader{r.as(t)}
 			got := map[int64]bool{}
-			address := "/ledger?" + f.query.Encode()
+			address := "/ledger?view=all&" + f.query.Encode()
 			for address != "" {
 				p := r.get(address).has(http.StatusOK)
 				for _, n := range numbers(p) {
@@ -87,7 +87,7 @@ func TestTheLedgerIsFilteredAndPagedByStableAddresses(t *testing.T) {
 			}
 		})
 	}
-	older := r.get("/ledger")
+	older := r.get("/ledger?view=all")
 	to := older.doc.Find(`.pager a[rel="next"]`).AttrOr("href", "")
 	second := r.get(to)
 	first := numbers(second)

@@ -53,7 +53,7 @@ func (s *site) cut(p *process, b *browser, during func()) measured {
 		if live := b.get(run).text(); !strings.Contains(live, "finished") && !strings.Contains(live, "paused") {
 			continue
 		}
-		if err := json.Unmarshal([]byte(b.get(run+"/report.json").body), &report); err != nil {
+		if err := json.Unmarshal([]byte(b.post(run+"/report.json", nil).body), &report); err != nil {
 			s.t.Fatal(err)
 		}
 		if report.Run.State == "paused" {

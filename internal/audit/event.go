@@ -1,4 +1,5 @@
-// Package audit is the form of the ledger: what an event is, its exact bytes, and (later) the tree over them.
+// Package audit is the form of the ledger: what an event is, its exact bytes, the Merkle tree over them, checkpoints,
+// proofs, what is taken away, and how all of it is verified.
 //
 // Invariants: it does no I/O and imports nothing of ours; an event's bytes are made once, by Encode, stored as they
 // are, and never rebuilt; an event holds plain strings, because it is a file format; nothing in an event is a secret.
@@ -46,6 +47,13 @@ const (
 	SettingsChanged Kind = "settings.changed" // Detail says what
 
 	OutsideAction Kind = "outside.action" // a revocation done without Evict, recorded by hand
+
+	LedgerKey      Kind = "ledger.key"        // the key that signs checkpoints from here on; signed by the one before
+	LedgerExported Kind = "ledger.exported"   // evidence was taken away; Detail says what, and up to which size
+	LedgerVerified Kind = "ledger.verified"   // somebody verified the ledger; Outcome is intact or problems
+	Reconciled     Kind = "ledger.reconciled" // it was compared with Entra's own log
+	LedgerRollback Kind = "ledger.rollback"   // a tree that contradicts the last checkpoint was accepted
+	LedgerRemoved  Kind = "ledger.removed"    // retention: the bytes of a sealed range were removed
 )
 
 // Kinds lists every kind, in the order in which a filter offers them.
@@ -55,6 +63,7 @@ func Kinds() []Kind {
 		RunStarted, RunStopping, RunPaused, RunResumed, RunCancelled, RunFinished,
 		TargetAttempted, TargetAccepted, TargetConfirmed, TargetUnconfirmed, TargetNotCovered, TargetRefused,
 		TargetFailed, TargetSkipped, SettingsChanged, OutsideAction,
+		LedgerKey, LedgerExported, LedgerVerified, Reconciled, LedgerRollback, LedgerRemoved,
 	}
 }
 
@@ -170,16 +179,4 @@ func Decode(body []byte) (Event, error) {
 		return Event{}, fmt.Errorf("decoding event: %w", err)
 	}
 	return e, nil
-}
-
-// Query selects events for the ledger page, newest first. Zero fields select everything.
-type Query struct {
-	Operator string // object id, or part of a UPN or name
-	Target   string // the same, for the target
-	Kind     Kind
-	Run      string    // run id
-	From, To time.Time // From <= time < To
-	Before   int64     // keyset: only seq < Before; 0 = from the newest
-	After    int64     // keyset, towards newer: only seq > After (the page is still newest first)
-	Limit    int       // rows; the store caps it at 200
 }

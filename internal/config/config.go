@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -63,6 +64,10 @@ type Config struct {
 
 	DataDir     string `env:"EVICT_DATA_DIR" envDefault:"data" doc:"Folder of the SQLite database, when EVICT_DATABASE_URL is not set."`
 	DatabaseURL Secret `env:"EVICT_DATABASE_URL" doc:"PostgreSQL address; then several replicas may run."`
+
+	LedgerKey      Secret `env:"EVICT_LEDGER_KEY" doc:"Key that signs the ledger's checkpoints; evict audit keygen makes one. Keep it out of the database, and its backup apart."`
+	CheckpointFile string `env:"EVICT_CHECKPOINT_FILE" doc:"File outside the database to which each checkpoint is appended; serve refuses a ledger that contradicts the last one. checkpoints in EVICT_DATA_DIR when not set; another disk is better."`
+	MetricsListen  string `env:"EVICT_METRICS_LISTEN" doc:"Address of a second listener for Prometheus, /metrics; none when not set. It names nobody, but keep it inside."`
 
 	GraphWrites int `env:"EVICT_GRAPH_WRITES" envDefault:"3000" doc:"How many writes in 150 s Microsoft Graph allows this app in this tenant. Change it when Microsoft does."`
 
@@ -156,6 +161,9 @@ func (c Config) problems() (problems []error) {
 	if c.SealKeys == "" {
 		add("EVICT_SEAL_KEYS or EVICT_SEAL_KEYS_FILE is not set: make a key with 'evict keygen' and keep it outside the database")
 	}
+	if c.LedgerKey == "" {
+		add("EVICT_LEDGER_KEY or EVICT_LEDGER_KEY_FILE is not set: make a key with 'evict audit keygen' and keep it outside the database")
+	}
 	if c.GraphWrites < 500 {
 		add("EVICT_GRAPH_WRITES=%d is too few to work with: it is the number of writes in 150 s, 3000 by default", c.GraphWrites)
 	}
@@ -216,4 +224,9 @@ func ForDatabase(environ []string) (Config, error) {
 	problems := readFiles(vars)
 	c, err := env.ParseAsWithOptions[Config](env.Options{Environment: vars})
 	return c, errors.Join(errors.Join(problems...), err)
+}
+
+// Checkpoints is the file to which each checkpoint of the ledger is appended.
+func (c Config) Checkpoints() string {
+	return cmp.Or(c.CheckpointFile, filepath.Join(c.DataDir, "checkpoints"))
 }

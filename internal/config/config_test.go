@@ -21,7 +21,7 @@ const (
 func environ(change ...string) []string {
 	vars := map[string]string{
 		"EVICT_BASE_URL": "https://evict.example.com", "EVICT_TENANT_ID": tenant, "EVICT_CLIENT_ID": client,
-		"EVICT_CLIENT_SECRET": "s3cret-client", "EVICT_SEAL_KEYS": "key-1 c2VhbC1rZXk=", "PATH": "/bin",
+		"EVICT_CLIENT_SECRET": "s3cret-client", "EVICT_SEAL_KEYS": "key-1 c2VhbC1rZXk=", "EVICT_LEDGER_KEY": "PRIVATE+KEY+ledger", "PATH": "/bin",
 	}
 	for _, c := range change {
 		name, value, set := strings.Cut(c, "=")
@@ -68,7 +68,7 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 		t.Fatal("a wrong environment was taken")
 	}
 	for _, want := range []string{
-		`EVICT_CLOUD="mars"`, `EVICT_TENANT_ID="contoso.com"`, `EVICT_CLIENT_ID=""`, "EVICT_BASE_URL", "EVICT_SEAL_KEYS",
+		`EVICT_CLOUD="mars"`, `EVICT_TENANT_ID="contoso.com"`, `EVICT_CLIENT_ID=""`, "EVICT_BASE_URL", "EVICT_SEAL_KEYS", "EVICT_LEDGER_KEY",
 		"LogLevel", "TrustedProxies", "EVICT_SIMULATOR_CA_FILE", "EVICT_LISTN is not a setting",
 		"2 client credentials are set", "EVICT_DATABASE_URL_FILE",
 	} {
@@ -88,6 +88,7 @@ func TestOneWrongSettingIsRefused(t *testing.T) {
 		{"no credential", "EVICT_CLIENT_SECRET", "0 client credentials are set"},
 		{"two credentials", "EVICT_MANAGED_IDENTITY_CLIENT_ID=system", "2 client credentials are set"},
 		{"no seal keys", "EVICT_SEAL_KEYS", "EVICT_SEAL_KEYS or EVICT_SEAL_KEYS_FILE is not set"},
+		{"no ledger key", "EVICT_LEDGER_KEY", "EVICT_LEDGER_KEY or EVICT_LEDGER_KEY_FILE is not set"},
 		{"a simulator's address beside a real cloud", "EVICT_SIMULATOR_CA_FILE=ca.pem", "belong to EVICT_CLOUD=simulator"},
 		{"a simulator without its address", "EVICT_CLOUD=simulator", "belong to EVICT_CLOUD=simulator"},
 		{"a misspelt name", "EVICT_CLIENT_SECRETS=x", "EVICT_CLIENT_SECRETS is not a setting"},
@@ -128,13 +129,14 @@ func TestASecretMayComeFromAFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte("from-a-file\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"EVICT_CLIENT_SECRET", "EVICT_SEAL_KEYS", "EVICT_DATABASE_URL"} {
+	for _, name := range []string{"EVICT_CLIENT_SECRET", "EVICT_SEAL_KEYS", "EVICT_DATABASE_URL", "EVICT_LEDGER_KEY"} {
 		cfg, err := config.FromEnvironment(environ(name, name+"_FILE="+path))
 		if err != nil {
 			t.Fatalf("%s_FILE: %v", name, err)
 		}
 		got := map[string]config.Secret{
 			"EVICT_CLIENT_SECRET": cfg.ClientSecret, "EVICT_SEAL_KEYS": cfg.SealKeys, "EVICT_DATABASE_URL": cfg.DatabaseURL,
+			"EVICT_LEDGER_KEY": cfg.LedgerKey,
 		}[name]
 		if got.Reveal() != "from-a-file" {
 			t.Errorf("%s_FILE: got %q", name, got.Reveal())
@@ -153,7 +155,7 @@ func TestAFileBesideItsVariableIsRefused(t *testing.T) {
 func TestASecretDoesNotPrint(t *testing.T) {
 	t.Parallel()
 	const secret = "marked-secret-7f3a"
-	cfg, err := config.FromEnvironment(environ("EVICT_CLIENT_SECRET="+secret, "EVICT_SEAL_KEYS="+secret, "EVICT_DATABASE_URL="+secret))
+	cfg, err := config.FromEnvironment(environ("EVICT_CLIENT_SECRET="+secret, "EVICT_SEAL_KEYS="+secret, "EVICT_DATABASE_URL="+secret, "EVICT_LEDGER_KEY="+secret))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,6 +183,7 @@ func TestProblemsDoNotPrintASecret(t *testing.T) {
 	const secret = "marked-secret-7f3a"
 	_, err := config.FromEnvironment([]string{
 		"EVICT_CLIENT_SECRET=" + secret, "EVICT_CLIENT_CERTIFICATE=" + secret, "EVICT_SEAL_KEYS=" + secret, "EVICT_DATABASE_URL=" + secret,
+		"EVICT_LEDGER_KEY=" + secret,
 	})
 	if err == nil || strings.Contains(err.Error(), secret) {
 		t.Errorf("got %v", err)
@@ -198,5 +201,19 @@ func TestTheDatabaseIsReadWithoutTheRest(t *testing.T) {
 	}
 	if _, err := config.ForDatabase([]string{"EVICT_DATABASE_URL_FILE=/nowhere/at/all"}); err == nil {
 		t.Error("a file that is not there was taken")
+	}
+}
+
+func TestTheFileOfCheckpointsIsBesideTheDataUnlessItIsNamed(t *testing.T) {
+	t.Parallel()
+	for want, set := range map[string][]string{
+		"data/checkpoints":        nil,
+		"/srv/evict/checkpoints":  {"EVICT_DATA_DIR=/srv/evict"},
+		"/mnt/elsewhere/of-evict": {"EVICT_DATA_DIR=/srv/evict", "EVICT_CHECKPOINT_FILE=/mnt/elsewhere/of-evict"},
+	} {
+		cfg, err := config.ForDatabase(set)
+		if err != nil || cfg.Checkpoints() != want {
+			t.Errorf("%v: got %q, %v, want %q", set, cfg.Checkpoints(), err, want)
+		}
 	}
 }

@@ -142,7 +142,7 @@ func accountParts() []part {
 		{into: func(c *Cast) *Person { return &c.RestrictedMember }, given: "Eleanor", surname: "Voss", job: "Chief Executive", dept: "Operations",
 			note: "In a restricted management unit: refuses even a Global Administrator"},
 		{into: func(c *Cast) *Person { return &c.SyncAccount }, given: "On-Premises Directory", surname: "Synchronization", dept: "IT",
-			note: "Account of the synchronisation service", roles: []string{RoleDirectorySynchronization}},
+			note: "Account of the synchronisation service", roles: []string{RoleDirectorySynchronization}, shape: syncAccount},
 	}
 }
 
@@ -175,6 +175,13 @@ func adminParts() []part {
 		{into: func(c *Cast) *Person { return &c.RoleGroupOwner }, given: "George", surname: "Pell", job: "Network Engineer", dept: "IT",
 			note: "Owner, not member, of a role-assignable group"},
 	}
+}
+
+// syncAccount gives the account the names that Microsoft Entra Connect gives it: Sync_<server>_<installation>.
+func syncAccount(t *tenant, u *user) {
+	u.name = "On-Premises Directory Synchronization Service Account"
+	u.upn = "Sync_DC01_3f0c1a527d1b@" + t.initial
+	u.mail = ""
 }
 
 // externalGuest makes u an account that was invited from a partner, with the names that Entra gives it.

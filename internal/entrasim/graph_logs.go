@@ -1,8 +1,11 @@
 package entrasim
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"sync"
+	"time"
 )
 
 var auditReaders = []string{RoleReportsReader, RoleSecurityReader, RoleSecurityOperator, RoleSecurityAdministrator, RoleGlobalReader, RoleGlobalAdministrator}
@@ -18,24 +21,90 @@ func (c *call) mayReadLogs() *reply {
 	return nil
 }
 
+// activityRevoked is how the directory audit log calls a revocation (Microsoft Entra, audit activity reference).
+const activityRevoked = "Update StsRefreshTokenValidFrom Timestamp"
+
+// addAudit writes the rows of a revocation: usually it comes with an "Update user" (reported by administrators; Microsoft
+// does not document it). The log keeps the newest changes, enough for one of everybody in the largest tenant.
+func (t *tenant) addAudit(u *user, now, shownFrom time.Time, old, at int64, o revokeOptions) {
+	e := &auditEntry{
+		id: t.auditIDs.next(), correlation: t.auditIDs.next(), activities: [2]string{activityRevoked, "Update user"},
+		at: now, shownFrom: shownFrom, byApp: o.app, byAddress: o.address, client: o.client, target: u, bare: o.bare,
+		oldValue: old, newValue: at,
+	}
+	if o.beside != "" {
+		e.activities[1] = o.beside
+	}
+	if o.operator != nil {
+		e.byID, e.byUPN = o.operator.id, o.operator.upn
+	}
+	t.audits = append(t.audits, e)
+	const keep = 250_000
+	if len(t.audits) > 2*keep {
+		t.audits = slices.Clone(t.audits[len(t.audits)-keep:])
+	}
+}
+
+// addHistory fills the audit log with what a tenant has of itself: password changes that the synchronisation service brought
+// or that somebody made for themselves, and a revocation in the admin center.
+func (b *builder) addHistory() {
+	cast := func(who func(*Cast) *Person) *user {
+		var c Cast
+		for i, p := range parts() {
+			if p.into(&c) == who(&c) {
+				return b.castOrder[i].user
+			}
+		}
+		return nil
+	}
+	sync := cast(func(c *Cast) *Person { return &c.SyncAccount })
+	admin := cast(func(c *Cast) *Person { return &c.GlobalAdmin })
+	agnes, petra := cast(func(c *Cast) *Person { return &c.Synced }), cast(func(c *Cast) *Person { return &c.Federated })
+	callum, ruben := cast(func(c *Cast) *Person { return &c.BranchMember }), cast(func(c *Cast) *Person { return &c.ExchangeAdmin })
+	for _, past := range []struct {
+		ago    time.Duration
+		target *user
+		how    revokeOptions
+	}{
+		{131 * time.Hour, petra, syncedPassword(sync)},
+		{76 * time.Hour, callum, revokeOptions{operator: admin, address: "203.0.113.80"}},
+		{52 * time.Hour, ruben, ownPassword(ruben)},
+		{27 * time.Hour, agnes, syncedPassword(sync)},
+	} {
+		at, old := b.now.Add(-past.ago), past.target.validFrom
+		past.target.validFrom = at.Unix()
+		b.addAudit(past.target, at, at, old, at.Unix(), past.how)
+	}
+}
+
+// syncedPassword is how the log tells of a password change on premises. That the row carries the client "DirectorySync" is
+// what Microsoft's own hunting query for Sentinel goes by; the activity beside it is reported by administrators.
+func syncedPassword(sync *user) revokeOptions {
+	return revokeOptions{operator: sync, client: "DirectorySync", beside: "Change user password"}
+}
+
+// ownPassword is how the log tells of somebody who changed their own password: a published row of 2019 names them as who
+// did it, and no modified property.
+func ownPassword(u *user) revokeOptions { return revokeOptions{operator: u, bare: true} }
+
 var directoryAuditEntity = sync.OnceValue(func() *entity {
-	da := func(name, ops string, get func(*auditEntry) any) prop {
-		return prop{name: name, shown: true, ops: ops, get: func(_ *call, o object) any { return get(o.(*auditEntry)) }}
+	da := func(name, ops string, get func(auditRow) any) prop {
+		return prop{name: name, shown: true, ops: ops, get: func(_ *call, o object) any { return get(o.(auditRow)) }}
 	}
 	return (&entity{name: "auditLogs/directoryAudits", typ: "#microsoft.graph.directoryAudit", props: []prop{
-		da("id", "eq", func(e *auditEntry) any { return e.id }),
-		da("category", "eq startswith", func(e *auditEntry) any { return e.category }),
-		da("correlationId", "eq", func(e *auditEntry) any { return e.correlation }),
-		da("result", "eq", func(*auditEntry) any { return "success" }),
-		da("resultReason", "", func(*auditEntry) any { return "" }),
-		da("activityDisplayName", "eq startswith", func(e *auditEntry) any { return e.activity }),
-		da("activityDateTime", "eq ge le", func(e *auditEntry) any { return e.at }),
-		da("loggedByService", "eq", func(*auditEntry) any { return "Core Directory" }),
-		da("operationType", "", func(*auditEntry) any { return "Update" }),
-		da("initiatedBy", "eq", func(e *auditEntry) any { return e.initiator() }),
-		da("targetResources", "any", func(e *auditEntry) any { return e.targets() }),
-		da("additionalDetails", "", func(e *auditEntry) any {
-			return []map[string]any{{"key": "UserType", "value": e.target.userType()}}
+		da("id", "eq", func(r auditRow) any { return fmt.Sprintf("Directory_%s_%d", r.id, r.n) }),
+		da("category", "eq startswith", func(auditRow) any { return "UserManagement" }),
+		da("correlationId", "eq", func(r auditRow) any { return r.correlation }),
+		da("result", "eq", func(auditRow) any { return "success" }),
+		da("resultReason", "", func(auditRow) any { return "" }),
+		da("activityDisplayName", "eq startswith", func(r auditRow) any { return r.activities[r.n] }),
+		da("activityDateTime", "eq ge le", func(r auditRow) any { return r.at }),
+		da("loggedByService", "eq", func(auditRow) any { return "Core Directory" }),
+		da("operationType", "", func(auditRow) any { return "Update" }),
+		da("initiatedBy", "eq", func(r auditRow) any { return r.initiator() }),
+		da("targetResources", "any", func(r auditRow) any { return r.targets() }),
+		da("additionalDetails", "", func(r auditRow) any {
+			return []map[string]any{{"key": "UserType", "value": r.target.userType()}}
 		}),
 	}}).build()
 })
@@ -48,23 +117,39 @@ func (e *auditEntry) initiator() map[string]any {
 }
 
 func (e *auditEntry) targets() []map[string]any {
+	changed := []map[string]any{}
+	property := func(name string, old, now any) {
+		changed = append(changed, map[string]any{"displayName": name, "oldValue": old, "newValue": now})
+	}
+	stamp := func(at int64) string { return `["` + time.Unix(at, 0).UTC().Format(time.RFC3339) + `"]` }
+	if !e.bare {
+		property("StsRefreshTokensValidFrom", stamp(e.oldValue), stamp(e.newValue))
+	}
+	if e.client != "" {
+		property("Action Client Name", nil, `"`+e.client+`"`)
+	}
 	return []map[string]any{{
 		"id": e.target.id, "displayName": nil, "type": "User", "userPrincipalName": e.target.upn, "groupType": nil,
-		"modifiedProperties": []map[string]any{{
-			"displayName": "StsRefreshTokensValidFrom", "oldValue": `["` + e.oldValue + `"]`, "newValue": `["` + e.newValue + `"]`,
-		}},
+		"modifiedProperties": changed,
 	}}
 }
 
-// listDirectoryAudits lists the newest first.
+// listDirectoryAudits lists the newest first, of what has come to the log by now.
 func listDirectoryAudits(c *call) *reply {
 	if rep := c.mayReadLogs(); rep != nil {
 		return rep
 	}
-	all := c.sim.tenant.audits
-	n := len(all)
+	now := c.sim.graphNow()
+	shown := make([]*auditEntry, 0, len(c.sim.tenant.audits))
+	for _, e := range c.sim.tenant.audits {
+		if !e.shownFrom.After(now) {
+			shown = append(shown, e)
+		}
+	}
+	n := 2 * len(shown)
+	at := func(i int) object { return auditRow{shown[(n-1-i)/2], i % 2} }
 	return c.list(listing{
-		entity: directoryAuditEntity(), n: n, at: func(i int) object { return all[n-1-i] }, fragment: "auditLogs/directoryAudits", top: 1000, maxTop: 1000,
+		entity: directoryAuditEntity(), n: n, at: at, fragment: "auditLogs/directoryAudits", top: 1000, maxTop: 1000,
 	})
 }
 

@@ -76,10 +76,31 @@ func (s *Sim) SetEnabled(id string, enabled bool) error {
 	return s.change(id, func(u *user) { u.enabled = enabled })
 }
 
-// Revoke revokes an account's sessions as another administrator would, outside of Graph requests seen here. External
-// accounts are not changed.
-func (s *Sim) Revoke(id string) error {
-	return s.change(id, func(u *user) { s.revoke(u, revokeOptions{by: "another administrator"}) })
+// Revoke revokes an account's sessions as a Global Administrator does in the admin center, outside of Graph requests seen
+// here. External accounts are not changed.
+func (s *Sim) Revoke(id string) error { return s.RevokeAs(s.Cast().GlobalAdmin.ID, id) }
+
+// RevokeAs is Revoke by another person. Their rights are not asked.
+func (s *Sim) RevokeAs(by, id string) error {
+	s.mu.RLock()
+	operator := s.tenant.findUser(by)
+	s.mu.RUnlock()
+	if operator == nil {
+		return fmt.Errorf("no user %q in the simulated tenant", by)
+	}
+	return s.change(id, func(u *user) { s.revoke(u, revokeOptions{operator: operator}) })
+}
+
+// ChangePassword is a person changing their own password in the cloud: it ends their sessions, and the audit log names
+// them as who did it.
+func (s *Sim) ChangePassword(id string) error {
+	return s.change(id, func(u *user) { s.revoke(u, ownPassword(u)) })
+}
+
+// SyncPassword is a password change on premises that the synchronisation service brings: the audit log names its account.
+func (s *Sim) SyncPassword(id string) error {
+	by := s.Cast().SyncAccount.ID
+	return s.change(id, func(u *user) { s.revoke(u, syncedPassword(s.tenant.findUser(by))) })
 }
 
 // SetValidFrom sets the stamp to any time, also one in the future, as an attacker with directory rights could.
@@ -92,6 +113,9 @@ func (s *Sim) SetValidFrom(id string, at time.Time) error {
 
 // SetReadBackLag sets how long a GET keeps showing the stamp from before a revocation. It holds for later ones.
 func (s *Sim) SetReadBackLag(d time.Duration) { s.lag.Store(int64(max(d, 0))) }
+
+// SetAuditLag sets how long a row takes to appear in the directory audit log. It holds for later ones.
+func (s *Sim) SetAuditLag(d time.Duration) { s.auditLag.Store(int64(max(d, 0))) }
 
 // SetReplicas replaces the copies of the directory that answer reads; see Options.Replicas.
 func (s *Sim) SetReplicas(lags ...time.Duration) {

@@ -17,6 +17,8 @@ type Options struct {
 	Latency time.Duration
 	// ReadBackLag is how long a GET keeps showing the stamp from before a revocation.
 	ReadBackLag time.Duration
+	// AuditLag is how long a row takes to appear in the directory audit log; Entra takes minutes.
+	AuditLag time.Duration
 	// Replicas are what each copy of the directory lags behind ReadBackLag. Every read is answered by one of them, in an
 	// order that the seed fixes for each person, so that a newer stamp may be followed by an older one. None means one
 	// copy without a lag of its own.

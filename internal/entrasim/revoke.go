@@ -7,9 +7,11 @@ import (
 )
 
 type revokeOptions struct {
-	by           string // shown in the audit log when operator is nil
-	operator     *user
+	operator     *user // nil: the application by itself
 	app, address string
+	client       string        // what the audit log calls the client; "" for none
+	beside       string        // the activity that is logged beside the revocation; "" for "Update user"
+	bare         bool          // the audit log names no modified property
 	forward      time.Duration // moves the stamp into the future
 	still        bool          // answers, but the stamp does not move
 }
@@ -29,27 +31,7 @@ func (s *Sim) revoke(u *user, o revokeOptions) {
 		s.counters.revoked.Add(1)
 	}
 	s.counters.revocations.Add(1)
-	s.tenant.addAudit(u, now, old, at, o)
-}
-
-func (t *tenant) addAudit(u *user, now time.Time, old, at int64, o revokeOptions) {
-	for _, name := range []string{"Update StsRefreshTokenValidFrom Timestamp", "Update user"} {
-		e := &auditEntry{
-			id: "Directory_" + t.auditIDs.next(), correlation: t.auditIDs.next(), activity: name, category: "UserManagement",
-			at: now, byApp: o.app, byAddress: o.address, target: u,
-			oldValue: time.Unix(old, 0).UTC().Format(time.RFC3339), newValue: time.Unix(at, 0).UTC().Format(time.RFC3339),
-		}
-		if o.operator != nil {
-			e.byID, e.byUPN = o.operator.id, o.operator.upn
-		} else {
-			e.byUPN = o.by
-		}
-		t.audits = append(t.audits, e)
-	}
-	const keep = 20_000
-	if len(t.audits) > 2*keep {
-		t.audits = slices.Clone(t.audits[len(t.audits)-keep:])
-	}
+	s.tenant.addAudit(u, now, now.Add(time.Duration(s.auditLag.Load())), old, at, o)
 }
 
 // actor is who asks for a revocation: a person, or an application's service principal.

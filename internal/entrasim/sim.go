@@ -27,7 +27,9 @@ type Sim struct {
 	latency atomic.Int64
 	lag     atomic.Int64
 	offset  atomic.Int64
-	spread  atomic.Pointer[[]time.Duration] // the lags of the replicas
+	// auditLag is how long a row takes to appear in the directory audit log.
+	auditLag atomic.Int64
+	spread   atomic.Pointer[[]time.Duration] // the lags of the replicas
 
 	mu     sync.RWMutex // guards tenant and apps
 	tenant *tenant
@@ -81,6 +83,7 @@ func New(o Options) (*Sim, error) {
 	s.latency.Store(int64(o.Latency))
 	s.lag.Store(int64(o.ReadBackLag))
 	s.offset.Store(int64(o.ClockOffset))
+	s.auditLag.Store(int64(o.AuditLag))
 	s.grants.init()
 	s.lifetime.init(o.Seed)
 	s.throttle.init(o.Quota, len(s.tenant.users))

@@ -124,12 +124,22 @@ type groupEligibility struct {
 	since, end                   time.Time
 }
 
+// auditEntry is one change in the directory audit log. It is written as a row for each of its activities.
 type auditEntry struct {
-	id, correlation, activity, category string
-	at                                  time.Time
-	byID, byUPN, byApp, byAddress       string
-	target                              *user
-	oldValue, newValue                  string
+	id, correlation               string
+	activities                    [2]string
+	at, shownFrom                 time.Time // when it happened, and since when readers see it
+	byID, byUPN, byApp, byAddress string
+	client                        string // "Action Client Name"; "" has no such property
+	target                        *user
+	bare                          bool // names no modified property
+	oldValue, newValue            int64
+}
+
+// auditRow is one row of the log.
+type auditRow struct {
+	*auditEntry
+	n int // of its activities
 }
 
 type signInEntry struct {

@@ -37,6 +37,7 @@ func buildTenant(o Options, roles *roleTable) *tenant {
 	b.addNested()
 	b.addDelegates()
 	b.addRoleObjects(roles)
+	b.addHistory()
 	return b.tenant
 }
 

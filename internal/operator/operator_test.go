@@ -25,7 +25,9 @@ var want = map[string]string{
 	"runs": "RLPAD", "run": "RLPAD", "run.resume": "RLPAD", "run.report": "RLPAD", "run.report.json": "RLPAD",
 	"run.pause": "L", "run.cancel": "L", "run.again": "L", "run.latecomers": "L",
 	"protected": "LPAD", "protected.add": "D", "protected.remove": "D",
-	"ledger": "LPAD", "ledger.event": "LPAD",
+	"ledger": "LPAD", "ledger.event": "LPAD", "ledger.run": "LPAD", "ledger.person": "LPAD", "ledger.about": "LPAD", "ledger.export": "LPAD",
+	"ledger.verify": "LPAD", "ledger.verify.start": "LPAD", "ledger.checkpoints": "LPAD", "ledger.consistency": "LPAD",
+	"ledger.reconcile": "LPAD", "ledger.reconcile.fetch": "LPAD", "ledger.reconcile.upload": "LPAD",
 	"outside": "RL", "outside.record": "RL",
 }
 
@@ -64,8 +66,13 @@ func TestTheTableOfRoutesAndRolesIsAsAgreed(t *testing.T) {
 func TestNothingThatActsIsOpenToAnAuditorOrAnApprover(t *testing.T) {
 	t.Parallel()
 	own := map[string]bool{"auth.signout": true, "me.revoke": true, "run.resume": true} // of oneself only
+	// What these change is the ledger, which says who took what away, or verified it.
+	recorded := map[string]bool{
+		"plan.csv": true, "run.report.json": true, "ledger.export": true, "ledger.verify.start": true,
+		"ledger.reconcile.fetch": true, "ledger.reconcile.upload": true,
+	}
 	for _, r := range operator.Routes() {
-		if r.Method != "GET" && !own[r.Name] && r.Admits(operator.Roles{operator.Auditor, operator.Approver}) {
+		if r.Method != "GET" && !own[r.Name] && !recorded[r.Name] && r.Admits(operator.Roles{operator.Auditor, operator.Approver}) {
 			t.Errorf("%s %s is open to an auditor", r.Method, r.Pattern)
 		}
 	}

@@ -191,12 +191,12 @@ func (w *world) targets(id revoke.RunID) (all []revoke.RunTarget) {
 // events returns the whole ledger, oldest first.
 func (w *world) events() []audit.Event {
 	w.t.Helper()
-	records, _, err := w.db.Ledger().Search(context.WithoutCancel(w.t.Context()), audit.Query{Limit: 200})
+	found, err := w.db.Ledger().Search(context.WithoutCancel(w.t.Context()), audit.Query{Limit: 200})
 	if err != nil {
 		w.t.Fatalf("reading the ledger: %v", err)
 	}
 	var out []audit.Event
-	for _, r := range slices.Backward(records) {
+	for _, r := range slices.Backward(found.Records) {
 		out = append(out, r.Event)
 	}
 	return out
@@ -339,11 +339,11 @@ func (g *graph) RevokeSelf(ctx context.Context, t operator.TokenSource, clientRe
 
 // checkIntent is rule 1: whatever is called stands in the ledger already, with this very request id.
 func (g *graph) checkIntent(oid, clientRequestID string) {
-	records, _, err := g.w.db.Ledger().Search(context.Background(), audit.Query{Target: oid, Kind: audit.TargetAttempted, Limit: 200})
+	found, err := g.w.db.Ledger().Search(context.Background(), audit.Query{Target: oid, Kind: audit.TargetAttempted, Limit: 200})
 	if err != nil {
 		g.w.t.Errorf("reading the ledger: %v", err)
 	}
-	for _, r := range records {
+	for _, r := range found.Records {
 		if r.Event.Evidence != nil && r.Event.Evidence.ClientRequestID == clientRequestID {
 			return
 		}

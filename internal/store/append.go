@@ -13,8 +13,8 @@ import (
 	"evict/internal/audit"
 )
 
-// appendEvents is the only writer of ledger_event, ledger_head and person, and the last thing before a commit: from
-// the update of the head on, every other writer of events waits.
+// appendEvents is the only writer of events, of the tree over them and of person, and the last thing before a commit:
+// from take on, every other writer of events waits.
 //
 // It gives each event its sequence number, counts it on its run, and adds to RunFinished and RunCancelled how many
 // events the run has written ("events") and the last sequence among them ("last_seq"), which is the event's own.
@@ -26,22 +26,27 @@ func appendEvents(ctx context.Context, tx *sqlTx, events []audit.Event) error {
 	if err != nil {
 		return err
 	}
-	var next int64
-	err = tx.QueryRowContext(ctx, `update ledger_head set next_seq = next_seq + $1 where id = 1 returning next_seq`,
-		len(events)).Scan(&next)
+	first, tree, err := take(ctx, tx, len(events))
 	if err != nil {
-		return fmt.Errorf("taking sequence numbers: %w", err)
+		return err
 	}
-	rows := make([][]any, len(events))
+	if tree.Size != first-1 {
+		return fmt.Errorf("the ledger has %d events and its tree %d: run evict migrate", first-1, tree.Size)
+	}
+	entries, rows := make([]entry, len(events)), make([][]any, len(events))
 	for i, e := range events {
 		written[e.Run]++
-		if rows[i], err = eventRow(next-int64(len(events)-i), e, written[e.Run]); err != nil {
+		if entries[i], err = newEntry(first+int64(i), e, written[e.Run]); err != nil {
 			return err
 		}
+		rows[i] = entries[i].row()
 	}
 	if _, err := tx.insert(ctx, `insert into ledger_event (seq, id, at_ms, kind, operator_oid, target_oid, run_id,
 		plan_id, outcome, ticket, body) values`, "", rows); err != nil {
 		return fmt.Errorf("appending to the ledger: %w", err)
+	}
+	if err := grow(ctx, tx, tree, entries); err != nil {
+		return err
 	}
 	if _, err := tx.insert(ctx, `insert into person (oid, upn, name, folded) values`, `on conflict do nothing`,
 		personRows(events)); err != nil {
@@ -74,12 +79,10 @@ func countOnRuns(ctx context.Context, tx *sqlTx, events []audit.Event) (before m
 	return before, nil
 }
 
-// eventRow is an event with its number, as ledger_event holds it. written is how many events its run has written,
-// this one included.
-func eventRow(seq int64, e audit.Event, written int) ([]any, error) {
-	at, err := audit.ParseTime(e.Time)
-	if err != nil || at.IsZero() {
-		return nil, fmt.Errorf("event %q of kind %q has no valid time: %q", e.ID, e.Kind, e.Time)
+// newEntry gives an event its number. written is how many events its run has written, this one included.
+func newEntry(seq int64, e audit.Event, written int) (entry, error) {
+	if at, err := audit.ParseTime(e.Time); err != nil || at.IsZero() {
+		return entry{}, fmt.Errorf("event %q of kind %q has no valid time: %q", e.ID, e.Kind, e.Time)
 	}
 	if e.Kind == audit.RunFinished || e.Kind == audit.RunCancelled {
 		e.Detail = maps.Clone(e.Detail)
@@ -90,13 +93,15 @@ func eventRow(seq int64, e audit.Event, written int) ([]any, error) {
 		e.Detail["last_seq"] = strconv.FormatInt(seq, 10)
 	}
 	body, err := audit.Encode(seq, e)
-	if err != nil {
-		return nil, err
-	}
+	return entry{seq, body, e, audit.IndexOf(e)}, err
+}
+
+// row is an event as ledger_event holds it.
+func (e entry) row() []any {
+	i := e.index
 	return []any{
-		seq, key(e.ID), ms(at), key(string(e.Kind)), oid(e.Operator), oid(e.Target), key(e.Run), key(e.Plan),
-		key(e.Outcome), key(e.Ticket), string(body),
-	}, nil
+		e.seq, i.ID, i.AtMS, i.Kind, i.Operator, i.Target, i.Run, i.Plan, i.Outcome, i.Ticket, string(e.body),
+	}
 }
 
 // oid is a person's object id as the index holds it.

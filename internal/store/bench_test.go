@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -182,4 +184,68 @@ func asked(b *testing.B, name string, ask func() error) {
 			}
 		}
 	})
+}
+
+// Each iteration appends one batch of a run's events, as large as its commits are: nothing to do, some, full speed.
+// "ratio" is to the least that could be done with them, in the same database and the same run: one transaction that
+// inserts number and body into a table without an index.
+func BenchmarkAppend(b *testing.B) {
+	benchmark(b, func(b *testing.B, db *store.DB) {
+		writer, _ := db.Pools()
+		if _, err := writer.ExecContext(b.Context(), `create table plain (seq bigint primary key, body text not null)`); err != nil {
+			b.Fatal(err)
+		}
+		var seq int64
+		for _, batch := range []int{1, 64, 256} {
+			b.Run(strconv.Itoa(batch), func(b *testing.B) {
+				events := batchOf(batch)
+				var plain time.Duration
+				for b.Loop() {
+					if err := db.Ledger().Append(b.Context(), events...); err != nil {
+						b.Fatal(err)
+					}
+					b.StopTimer()
+					plain += inserted(b, db, seq, events)
+					seq += int64(batch)
+					b.StartTimer()
+				}
+				b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "events/s")
+				b.ReportMetric(plain.Seconds()/b.Elapsed().Seconds(), "ratio")
+			})
+		}
+	})
+}
+
+// batchOf is what a commit of a run appends for so many steps of its targets.
+func batchOf(n int) []audit.Event {
+	kinds := []audit.Kind{audit.TargetAttempted, audit.TargetAccepted, audit.TargetConfirmed}
+	run := id(unused())
+	events := make([]audit.Event, n)
+	for i := range events {
+		e := event(kinds[i%len(kinds)], unused())
+		e.Run, e.Plan, e.Attempt, e.Reason, e.Ticket, e.Outcome = run, run, 1, "Phished with a consent grant", "INC-7", "confirmed"
+		e.Target = &audit.Person{OID: oidOf(i), UPN: fmt.Sprintf("user%06d@contoso.example", i), Name: fmt.Sprintf("Person Number%d", i)}
+		e.Evidence = &audit.Evidence{
+			T0: e.Time, Before: e.Time, After: e.Time, Status: 200, RequestID: run, ClientRequestID: run,
+		}
+		events[i] = e
+	}
+	return events
+}
+
+// inserted encodes events and inserts them into the plain table, and returns how long that took.
+func inserted(b *testing.B, db *store.DB, from int64, events []audit.Event) time.Duration {
+	start := time.Now()
+	rows := make([][]any, len(events))
+	for i, e := range events {
+		body, err := audit.Encode(from+int64(i), e)
+		if err != nil {
+			b.Fatal(err)
+		}
+		rows[i] = []any{from + int64(i), string(body)}
+	}
+	if err := db.Insert(b.Context(), `insert into plain (seq, body) values`, rows); err != nil {
+		b.Fatal(err)
+	}
+	return time.Since(start)
 }

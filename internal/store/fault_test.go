@@ -61,6 +61,16 @@ func writes() []write {
 		{"append", none, func(ctx context.Context, db *store.DB) error {
 			return db.Ledger().Append(ctx, event(audit.OutsideAction, 1))
 		}, func(t *testing.T, db *store.DB) (bool, bool) { e := events(t, db, 0); return e, e }},
+		{"checkpoint", none, func(ctx context.Context, db *store.DB) error {
+			return db.Ledger().SaveCheckpoint(ctx, audit.Checkpoint{Size: 1, Note: "a note"}, noon)
+		}, func(t *testing.T, db *store.DB) (bool, bool) {
+			_, s, err := db.Ledger().LastCheckpoint(t.Context(), 1)
+			return s && err == nil, s
+		}},
+		{"remove", func(t *testing.T, db *store.DB) { appended(t, db, 1); sealed(t, db) }, func(ctx context.Context, db *store.DB) error {
+			_, err := db.Ledger().Remove(ctx, 1, event(audit.LedgerRemoved, 2))
+			return err
+		}, func(t *testing.T, db *store.DB) (bool, bool) { return head(t, db).Removed == 1, events(t, db, 1) }},
 		{"launch", none, func(ctx context.Context, db *store.DB) error {
 			_, err := db.Revoke().Launch(ctx, l)
 			return err

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"evict/internal/audit"
@@ -13,10 +12,13 @@ import (
 )
 
 // Ledger appends to the ledger and reads it.
-type Ledger struct{ db *DB }
+type Ledger struct {
+	db   *DB
+	pace pace
+}
 
 // Ledger is the database's face for the ledger.
-func (db *DB) Ledger() *Ledger { return &Ledger{db} }
+func (db *DB) Ledger() *Ledger { return &Ledger{db, usual} }
 
 const (
 	defaultPage = 50
@@ -95,38 +97,10 @@ func scanRecord(s scanner) (r audit.Record, err error) {
 		return audit.Record{}, err
 	}
 	r.Body = []byte(body)
-	r.Event, err = audit.Decode(r.Body)
-	return r, err
-}
-
-// Search returns a page of events, newest first, and whether there are more: older ones, or with After (and no
-// Before) newer ones. The page holds q.Limit events, 50 when that is 0, at most 200.
-func (l *Ledger) Search(ctx context.Context, q audit.Query) (records []audit.Record, more bool, err error) {
-	limit := pageSize(q.Limit)
-	upwards := q.After > 0 && q.Before == 0
-	err = l.db.read(ctx, "search", func(tx *sqlTx) error {
-		f, err := newSearch(ctx, tx, q)
-		if err != nil {
-			return err
-		}
-		order := ` order by seq desc limit `
-		if upwards {
-			order = ` order by seq limit `
-		}
-		records, err = collect(ctx, tx, scanRecord,
-			`select seq, body from ledger_event`+f.clause()+order+strconv.Itoa(limit+1), f.args...)
-		return err
-	})
-	if err != nil {
-		return nil, false, err
+	if r.Event, err = audit.Decode(r.Body); err != nil {
+		return audit.Record{}, fmt.Errorf("event %d: %w", r.Seq, err)
 	}
-	if more = len(records) > limit; more {
-		records = records[:limit]
-	}
-	if upwards {
-		slices.Reverse(records)
-	}
-	return records, more, nil
+	return r, nil
 }
 
 // pageSize is how many rows a list shows.

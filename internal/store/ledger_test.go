@@ -119,11 +119,11 @@ func TestHostileTextIsStoredAlikeOnBothEngines(t *testing.T) {
 				t.Errorf("%.20q: stored\n%.300s\nwant\n%.300s", s, got, want)
 			}
 			for name, q := range map[string]audit.Query{"name": {Target: s}, "run": {Run: s}} {
-				found, _, err := db.Ledger().Search(t.Context(), q)
+				found, err := db.Ledger().Search(t.Context(), q)
 				if err != nil {
 					t.Fatalf("searching by %s for %.20q: %v", name, s, err)
 				}
-				if !slices.ContainsFunc(found, func(r audit.Record) bool { return r.Seq == int64(i+1) }) {
+				if !slices.ContainsFunc(found.Records, func(r audit.Record) bool { return r.Seq == int64(i+1) }) {
 					t.Errorf("searching by %s for %.20q does not find it", name, s)
 				}
 			}
@@ -275,14 +275,14 @@ func TestAMissingEventIsNotFound(t *testing.T) {
 // seqs lists the numbers of a page.
 func seqs(t *testing.T, db *store.DB, q audit.Query) (out []int64, more bool) {
 	t.Helper()
-	records, more, err := db.Ledger().Search(t.Context(), q)
+	found, err := db.Ledger().Paced(time.Hour, 1024, 0, 0).Search(t.Context(), q)
 	if err != nil {
 		t.Fatalf("searching for %+v: %v", q, err)
 	}
-	for _, r := range records {
+	for _, r := range found.Records {
 		out = append(out, r.Seq)
 	}
-	return out, more
+	return out, found.More
 }
 
 func TestSearchFilters(t *testing.T) {

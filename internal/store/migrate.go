@@ -61,6 +61,9 @@ func (db *DB) migrate(ctx context.Context) error {
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrating the database: %w", err)
 	}
+	if err := db.plant(ctx); err != nil {
+		return fmt.Errorf("adding events to the tree: %w", err)
+	}
 	return nil
 }
 

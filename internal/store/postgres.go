@@ -12,8 +12,8 @@ import (
 
 const enginePostgres = "PostgreSQL"
 
-// openPostgres opens one pool for reading and writing.
-func (db *DB) openPostgres(ctx context.Context, address string) error {
+// openPostgres opens one pool for reading and writing, or for reading only.
+func (db *DB) openPostgres(ctx context.Context, address string, readOnly bool) error {
 	db.dialect = dialect{
 		engine:     enginePostgres,
 		forUpdate:  ` for update`,
@@ -26,6 +26,9 @@ func (db *DB) openPostgres(ctx context.Context, address string) error {
 	cfg, err := pgxpool.ParseConfig(address) // its error hides the password
 	if err != nil {
 		return fmt.Errorf("reading the database address: %w", err)
+	}
+	if readOnly {
+		cfg.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {

@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,70 +39,160 @@ func (f *filter) in(column string, values []string) {
 	f.add(column+" in (?"+strings.Repeat(", ?", len(values)-1)+")", args...)
 }
 
-// newSearch turns a query into conditions. Each has an index (column, seq). An operator has very many events and some
-// kinds are rare, so these two together have one of their own.
-func newSearch(ctx context.Context, tx *sqlTx, q audit.Query) (*filter, error) {
-	f := &filter{}
-	if err := f.person(ctx, tx, "operator_oid", q.Operator); err != nil {
-		return nil, err
-	}
-	if err := f.person(ctx, tx, "target_oid", q.Target); err != nil {
-		return nil, err
-	}
-	if q.Kind != "" {
-		f.add("kind = ?", key(string(q.Kind)))
-	}
-	if q.Run != "" {
-		f.add("run_id = ?", key(q.Run))
-	}
-	if !q.From.IsZero() {
-		f.add("at_ms >= ?", ms(q.From))
-	}
-	if !q.To.IsZero() {
-		f.add("at_ms < ?", ms(q.To))
-	}
-	if q.Before > 0 {
-		f.add("seq < ?", q.Before)
-	}
-	if q.After > 0 {
-		f.add("seq > ?", q.After)
-	}
-	return f, nil
-}
-
-// mostPeople is how many object ids a condition lists. A word that fits more people is so common that a walk along
-// the sequence finds a page of events soon; "case" keeps the planner from making a join of it.
-const mostPeople = 200
-
-// person adds a condition on a column of object ids: an id as it is, or part of a UPN or name by way of the people
-// that the ledger has named.
-func (f *filter) person(ctx context.Context, tx *sqlTx, column, who string) error {
-	who = strings.TrimSpace(clean(who))
-	if who == "" {
-		return nil
-	}
-	if isGUID(who) {
-		f.add(column+" = ?", strings.ToLower(who))
-		return nil
-	}
-	const matching = `from person where folded like $1 escape '\'`
-	pattern := containing(fold(key(who)))
-	ids, err := collect(ctx, tx, scanText,
-		`select distinct oid `+matching+` order by oid limit `+strconv.Itoa(mostPeople+1), pattern)
-	switch {
-	case err != nil:
-		return fmt.Errorf("looking up people: %w", err)
-	case len(ids) == 0:
-		f.add("1 = 0")
-	case len(ids) > mostPeople:
-		f.add(`case when `+column+` in (select oid `+strings.Replace(matching, "$1", "?", 1)+`) then 1 end = 1`, pattern)
-	default:
-		f.in(column, ids)
-	}
-	return nil
+// and is the filter with one condition more; the filter itself stays as it is.
+func (f *filter) and(condition string, args ...any) *filter {
+	more := &filter{slices.Clone(f.where), slices.Clone(f.args)}
+	more.add(condition, args...)
+	return more
 }
 
 var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+// Search returns a page of events, newest first. The page holds q.Limit events, 50 when that is 0, at most 200. It may
+// give up before it has looked at everything: see audit.Found.
+func (l *Ledger) Search(ctx context.Context, q audit.Query) (found audit.Found, err error) {
+	limit := pageSize(q.Limit)
+	up := q.After > 0 && q.Before <= 0
+	err = l.db.read(ctx, "search", func(tx *sqlTx) error {
+		w, err := l.walk(ctx, tx, q, l.pace.search)
+		if err != nil {
+			return err
+		}
+		w.up = up
+		found.Records, found.SearchedTo, err = w.records(ctx, limit+1)
+		return err
+	})
+	if err != nil {
+		return audit.Found{}, err
+	}
+	if found.More = len(found.Records) > limit; found.More {
+		found.Records = found.Records[:limit]
+	}
+	if up {
+		slices.Reverse(found.Records)
+	}
+	return found, nil
+}
+
+// search is a query in SQL: the conditions on an event, which alone decide what is found, and leads to where it is.
+type search struct {
+	filter
+	pace    pace
+	tx      *sqlTx
+	dialect dialect
+	leads   []lead
+}
+
+// newSearch turns a query into conditions and leads. The time is a condition only: see walk.confine.
+func (l *Ledger) newSearch(ctx context.Context, tx *sqlTx, q audit.Query) (*search, error) {
+	s := &search{pace: l.pace, tx: tx, dialect: l.db.dialect}
+	s.is("kind", key(string(q.Kind)))
+	s.is("run_id", key(q.Run))
+	s.is("outcome", key(q.Outcome))
+	s.is("ticket", key(q.Ticket))
+	if p := strings.ToLower(key(q.Person)); p != "" {
+		s.add("(operator_oid || '' = ? or target_oid || '' = ?)", p, p)
+		s.lead(ofPerson(p)...)
+	}
+	if q.Folded {
+		s.add(folded)
+		s.lead(span{values: []string{""}, where: folded})
+	}
+	if !q.From.IsZero() {
+		s.add("at_ms + 0 >= ?", ms(q.From))
+	}
+	if !q.To.IsZero() {
+		s.add("at_ms + 0 < ?", ms(q.To))
+	}
+	return s, s.names(ctx, q)
+}
+
+// folded is the condition of an index of its own.
+const folded = "(run_id = '' or kind = 'run.started')"
+
+// is asks for a value, unless it is empty. Only leads choose an index: "||" keeps the planner from choosing another one,
+// by statistics that are of another hour.
+func (s *search) is(column, value string) {
+	if value == "" {
+		return
+	}
+	s.add(column+" || '' = ?", value)
+	s.lead(span{columns: []string{column}, values: []string{value}})
+}
+
+func (s *search) lead(spans ...span) { s.leads = append(s.leads, lead{spans: spans}) }
+
+func ofPerson(oid string) []span {
+	return []span{
+		{columns: []string{"operator_oid"}, values: []string{oid}}, {columns: []string{"target_oid"}, values: []string{oid}},
+	}
+}
+
+// name is a text to be found in the dictionaries.
+type name struct {
+	text    string
+	columns []string // whose people may have it as a name
+	noted   bool     // the ticket or the reason may hold it, too
+}
+
+// names adds what is asked for by part of a name, by word, or by an id that may be anybody's.
+func (s *search) names(ctx context.Context, q audit.Query) error {
+	var list []name
+	for _, p := range []struct{ column, text string }{{"target_oid", q.Target}, {"operator_oid", q.Operator}} {
+		switch text := strings.TrimSpace(clean(p.text)); {
+		case isGUID(text):
+			s.is(p.column, strings.ToLower(text))
+			if q.Kind != "" && p.column == "operator_oid" { // an operator has very many events, and some kinds are rare
+				s.lead(span{columns: []string{p.column, "kind"}, values: []string{strings.ToLower(text)}, second: key(string(q.Kind))})
+			}
+		case text != "":
+			list = append(list, name{fold(key(text)), []string{p.column}, false})
+		}
+	}
+	for _, word := range wordsOf(q.Text) {
+		if isGUID(word) {
+			if err := s.id(ctx, word); err != nil {
+				return err
+			}
+			continue
+		}
+		list = append(list, name{word, []string{"operator_oid", "target_oid"}, true})
+	}
+	for _, n := range list {
+		s.hasName(n)
+	}
+	return s.lookUp(ctx, list)
+}
+
+// mostWords is how many words of a text are looked for each by itself; the rest has to be found as it stands.
+const mostWords = 8
+
+func wordsOf(text string) []string {
+	list := strings.Fields(fold(clean(text)))
+	if len(list) > mostWords {
+		list = append(list[:mostWords-1], strings.Join(list[mostWords-1:], " "))
+	}
+	for i, w := range list {
+		list[i] = key(w)
+	}
+	return list
+}
+
+// hasName adds the condition that an event has a name: by what its people were ever called, or by what its run, or it
+// alone, gives as ticket and reason. "count" is worked out for each event that is looked at, which are few; of
+// "exists" PostgreSQL may make a join with everybody who has the name.
+func (s *search) hasName(n name) {
+	pattern := containing(n.text)
+	condition := `(select count(*) from person p where p.oid in (ledger_event.` + strings.Join(n.columns, ", ledger_event.") +
+		`) and p.folded like ? escape '\') > 0`
+	if !n.noted {
+		s.add(condition, pattern)
+		return
+	}
+	s.add(`(`+condition+` or (select count(*) from ledger_note n where n.run_id = ledger_event.run_id
+		and n.seq >= case when ledger_event.run_id = '' then ledger_event.seq else 0 end
+		and (ledger_event.run_id <> '' or n.seq <= ledger_event.seq) and n.folded like ? escape '\') > 0)`, pattern, pattern)
+}
 
 // isGUID reports whether s has the shape of an object id: 8-4-4-4-12 hexadecimal digits.
 func isGUID(s string) bool {

@@ -2,8 +2,9 @@
 //
 // Invariants, each kept by a test:
 //   - One method is one transaction. Events are an argument of it: state and its events commit together or not at all.
-//   - One function writes the ledger's tables (appendEvents), as the last thing before a commit, and the database
-//     itself refuses to change or delete what stands there.
+//   - One function appends to the ledger (appendEvents), as the last thing before a commit, and the database itself
+//     refuses to change what stands there, or to delete it but for what retention removes (Remove).
+//   - The tree covers every event: leaf and inner hashes commit with the event, and retention leaves them.
 //   - Sequence numbers have no gap: they are taken under a lock, inside the transaction that uses them.
 //   - A worker whose lease another one took writes nothing any more.
 //   - A list of targets never changes once it is frozen, and becomes a run at most once.
@@ -91,20 +92,43 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	return db, nil
 }
 
+// OpenReader opens a database for reading only, beside whoever has it open for writing; ErrSchema as in Open. It changes
+// nothing, and what would is an error.
+func OpenReader(ctx context.Context, o Options) (*DB, error) {
+	db := prepare(o)
+	var err error
+	if o.DatabaseURL != "" {
+		err = db.openPostgres(ctx, o.DatabaseURL, true)
+	} else {
+		err = db.readSQLite(ctx, o.DataDir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := db.checkSchema(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
 func open(ctx context.Context, o Options) (*DB, error) {
+	db := prepare(o)
+	if o.DatabaseURL != "" {
+		err := db.openPostgres(ctx, o.DatabaseURL, false)
+		return db, err
+	}
+	err := db.openSQLite(ctx, o.DataDir)
+	return db, err
+}
+
+func prepare(o Options) *DB {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	db := &DB{now: o.Now, log: o.Logger, hook: o.Hook}
-	if o.DatabaseURL != "" {
-		err := db.openPostgres(ctx, o.DatabaseURL)
-		return db, err
-	}
-	err := db.openSQLite(ctx, o.DataDir)
-	return db, err
+	return &DB{now: o.Now, log: o.Logger, hook: o.Hook}
 }
 
 // Close closes the database and gives up the data folder. A second call does nothing.

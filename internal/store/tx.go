@@ -33,7 +33,12 @@ type sqlTx struct {
 // write runs one transaction: the change, then its events, then the commit. Nothing comes between the events and the
 // commit, because the events hold the lock that every writer needs.
 func (db *DB) write(ctx context.Context, op string, fn change) error {
-	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	return db.writeWithin(ctx, op, writeLimit, fn)
+}
+
+// writeWithin is write with a limit of its own.
+func (db *DB) writeWithin(ctx context.Context, op string, limit time.Duration, fn change) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	start := db.now()
 	err := db.writeOnce(ctx, op, fn)

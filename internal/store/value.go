@@ -3,8 +3,9 @@ package store
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
+
+	"evict/internal/audit"
 )
 
 // ms is a time as columns hold it: UTC epoch milliseconds, 0 for the zero time.
@@ -36,11 +37,8 @@ func (c msColumn) Scan(src any) error {
 	return nil
 }
 
-// clean is the one place where text from outside is made storable: PostgreSQL holds neither U+0000 nor invalid UTF-8,
-// so both become U+FFFD, on both engines.
-func clean(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
-}
+// clean is the one place where text from outside is made storable. See audit.Storable.
+func clean(s string) string { return audit.Storable(s) }
 
 // cleanAll cleans every text of a list, and keeps nil nil: the two differ in a plan's digest.
 func cleanAll[T ~string](in []T) []T {
@@ -54,21 +52,8 @@ func cleanAll[T ~string](in []T) []T {
 	return out
 }
 
-// longestKey is the longest text in an index, in characters; a longer one is cut. PostgreSQL limits an index entry to
-// 2,704 bytes.
-const longestKey = 200
-
 // key is a text that an index is made of.
-func key(s string) string {
-	s = clean(s)
-	if len(s) <= longestKey {
-		return s
-	}
-	if r := []rune(s); len(r) > longestKey {
-		return string(r[:longestKey])
-	}
-	return s
-}
+func key(s string) string { return audit.IndexKey(s) }
 
 // jsonText is a list, a map or a struct as a column holds it: JSON, null for nil.
 func jsonText(v any) string {

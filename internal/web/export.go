@@ -3,21 +3,21 @@ package web
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 
+	"evict/internal/audit"
 	"evict/internal/fault"
 	"evict/internal/revoke"
 )
 
-// exportPlan sends the list that the address chooses as CSV: for reading, in keyset pages, so that memory stays flat.
+// exportPlan sends the list that the address chooses as CSV: for reading, in keyset pages, so that memory stays flat. It
+// takes names away, so it is recorded first. When the ledger cannot be written it is handed out nevertheless, and the log
+// says so: whoever may open the page reads the same names there, and the list is all that is left to act by in an incident.
 func (s *Server) exportPlan(w http.ResponseWriter, r *http.Request) error {
 	p, err := s.visiblePreview(r, chi.URLParam(r, "id"))
 	if err != nil {
@@ -35,9 +35,12 @@ func (s *Server) exportPlan(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return unavailable("The list could not be read: the database does not answer.", err)
 	}
-	name := "targets.csv"
+	name, what := "targets.csv", "targets of a plan"
 	if filter.left {
-		name = "left-standing.csv"
+		name, what = "left-standing.csv", "people left out of a plan"
+	}
+	if err := s.recordTaken(ctx, r, string(p.ID), map[string]string{"what": what, "format": "csv", "address": "/plans/" + string(p.ID) + filter.encoded()}); err != nil {
+		s.Logger.Error("a list was handed out without a record", "request_id", at(r).requestID, "plan", string(p.ID), "operator", at(r).who.OID, "error", err)
 	}
 	s.attach(w, "text/csv; charset=utf-8", name)
 	s.sent(r, s.writeRows(ctx, w, filter.left, rows, next))
@@ -55,13 +58,13 @@ func (s *Server) writeRows(ctx context.Context, w io.Writer, left bool, rows [][
 	if s.Rehearsal {
 		head = append(head, "rehearsal")
 	}
-	writeCSV(out, head)
+	audit.WriteCSV(out, head)
 	for len(rows) > 0 {
 		for _, row := range rows {
 			if s.Rehearsal {
-				row = append(row, "REHEARSAL: nothing is revoked")
+				row = append(row, audit.Rehearsed)
 			}
-			writeCSV(out, row)
+			audit.WriteCSV(out, row)
 		}
 		if err := out.Flush(); err != nil {
 			return err
@@ -72,18 +75,6 @@ func (s *Server) writeRows(ctx context.Context, w io.Writer, left bool, rows [][
 		}
 	}
 	return out.Flush()
-}
-
-// writeCSV writes a row with every cell in quotes (RFC 4180): a spreadsheet that splits at semicolons, as some languages'
-// do, would otherwise begin a new cell in the middle of a name. Errors come with the flush.
-func writeCSV(out *bufio.Writer, cells []string) {
-	for i, cell := range cells {
-		if i > 0 {
-			_ = out.WriteByte(',')
-		}
-		_, _ = out.WriteString(`"` + strings.ReplaceAll(cell, `"`, `""`) + `"`)
-	}
-	_, _ = out.WriteString("\r\n")
 }
 
 // csvPages reads a list page by page, as cells; no rows mean the end.
@@ -100,7 +91,7 @@ func (s *Server) csvPages(id revoke.PreviewID, filter planFilter) func(context.C
 			page, err = s.Previews.Leftovers(ctx, id, q)
 			n = len(page)
 			for _, t := range page {
-				rows, q.After = append(rows, append(csvRow(t.Target), safeCell(string(t.Cause)))), t.Pos
+				rows, q.After = append(rows, append(csvRow(t.Target), audit.SafeCell(string(t.Cause)))), t.Pos
 			}
 		} else {
 			var page []revoke.Target
@@ -125,26 +116,9 @@ func csvRow(t revoke.Target) []string {
 		strconv.Itoa(t.Pos), t.OID, t.UPN, t.Name, strings.Join(t.Reasons, "; "), strings.Join(flags, "; "), t.Verdict, t.Because,
 	}
 	for i, cell := range row {
-		row[i] = safeCell(cell)
+		row[i] = audit.SafeCell(cell)
 	}
 	return row
-}
-
-// safeCell makes a text from outside harmless in a spreadsheet: what would be taken for a formula gets a leading
-// apostrophe, and characters that hide or reorder others are written out.
-func safeCell(s string) string {
-	var b strings.Builder
-	if begin, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, " \u00a0\u3000")); strings.ContainsRune("=+-@\t\r＝＋－＠", begin) {
-		b.WriteByte('\'')
-	}
-	for _, r := range s {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
-			fmt.Fprintf(&b, `\u%04x`, r)
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 // attach sets the headers of a download. In a rehearsal its name says so.

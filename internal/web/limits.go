@@ -12,16 +12,18 @@ import (
 	"evict/internal/fault"
 )
 
-// limits hold back those who ask too often: sign-in attempts by client address, searches by operator.
+// limits hold back those who ask too often: sign-in attempts by client address, searches and exports by operator.
 type limits struct {
 	signIn *limiter
 	search *limiter
+	export *limiter
 }
 
 func newLimits(now func() time.Time) limits {
 	return limits{
 		signIn: newLimiter(now, rate.Every(3*time.Second), 20), // a shared office address signs in in bursts
 		search: newLimiter(now, 10, 30),
+		export: newLimiter(now, rate.Every(10*time.Second), 20), // events with their proofs are taken one after the other
 	}
 }
 

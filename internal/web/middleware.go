@@ -161,8 +161,8 @@ func (s *Server) refuseCrossOrigin() func(http.Handler) http.Handler {
 func (s *Server) guard(route operator.Route, h page) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := s.admit(r, route)
-		if err == nil && route.Name == "scope.add" {
-			allowUpload(w, r)
+		if err == nil {
+			allowUpload(w, r, route.Name)
 		}
 		if err := errors.Join(err, parseForm(r)); err != nil {
 			s.fail(w, r, err)
@@ -174,10 +174,15 @@ func (s *Server) guard(route operator.Route, h page) http.Handler {
 	})
 }
 
-// allowUpload lets the one form that takes a file be as large as a list of 100,000 lines. It is called only for people
-// who were admitted: nobody else makes the console read more than a usual form.
-func allowUpload(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, at(r).body, maxUpload)
+// uploads are the forms that take a file, and the bytes that they may have.
+var uploads = map[string]int64{"scope.add": maxUpload, "ledger.reconcile.upload": maxLogUpload}
+
+// allowUpload lets a form that takes a file be as large as it may. It is called only for people who were admitted: nobody
+// else makes the console read more than a usual form.
+func allowUpload(w http.ResponseWriter, r *http.Request, route string) {
+	if most, ok := uploads[route]; ok {
+		r.Body = http.MaxBytesReader(w, at(r).body, most)
+	}
 }
 
 // parseForm reads a sent form whole, so that no handler acts on half of one.
@@ -187,7 +192,7 @@ func parseForm(r *http.Request) error {
 	}
 	err := r.ParseForm()
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == "multipart/form-data" {
-		err = r.ParseMultipartForm(maxUpload) //nolint:gosec // in memory: guard has bounded the body
+		err = r.ParseMultipartForm(maxLogUpload) //nolint:gosec // in memory: guard has bounded the body
 	}
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return fault.Wrap(fault.Invalid, fmt.Sprintf("The form is too large: it may have %d KB.", tooLarge.Limit>>10), err)
@@ -204,7 +209,7 @@ func (s *Server) admit(r *http.Request, route operator.Route) error {
 	if route.Access == operator.Public {
 		return nil
 	}
-	polling := (route.Name == "run" || route.Name == "plan") && isFragment(r)
+	polling := (route.Name == "run" || route.Name == "plan" || route.Name == "ledger.verify") && isFragment(r)
 	session, err := s.Auth.Load(r, !polling)
 	if err != nil {
 		return err

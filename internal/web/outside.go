@@ -113,13 +113,13 @@ func (s *Server) receipt(r *http.Request, oid string) *templates.Flash {
 	if r.URL.Query().Get("recorded") == "" {
 		return nil
 	}
-	newest, _, err := s.Ledger.Search(r.Context(), audit.Query{
+	newest, err := s.Ledger.Search(r.Context(), audit.Query{
 		Operator: at(r).who.OID, Target: oid, Kind: audit.OutsideAction, From: s.Now().Add(-receiptFor), Limit: 1,
 	})
-	if err != nil || len(newest) == 0 {
+	if err != nil || len(newest.Records) == 0 {
 		return nil
 	}
-	e := newest[0]
+	e := newest.Records[0]
 	return &templates.Flash{Tone: templates.ToneOK, Text: "Recorded in the ledger as event " + strconv.FormatInt(e.Seq, 10) +
 		": a revocation done outside Evict, by " + e.Event.Detail["how"] + ", at " + e.Event.Detail["done_at"] + "."}
 }

@@ -226,7 +226,7 @@ func (s *Server) confirmPlan(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case unrecorded:
 		s.Logger.Error("a run was not recorded", "request_id", at(r).requestID, "plan", string(p.ID), "error", err)
-		page.Fault, status = s.notStarted(r, page.CSVHref), http.StatusServiceUnavailable
+		page.Fault, status = s.notStarted(r, page.CSVAction), http.StatusServiceUnavailable
 	case kind == fault.Conflict || page.Form == nil || len(formErrors(page.Form)) == 0:
 		_, e := classify(err)
 		page.Fault = &templates.Fault{Title: "The run was not started", NothingCalled: true, What: e.Message, WhatToDo: e.Fix}

@@ -143,7 +143,8 @@ func (s *Server) standing(ctx context.Context, f *reportFacts) (err error) {
 	return nil
 }
 
-// exportReport sends everything that is known of a run as JSON, person by person, so that memory stays flat.
+// exportReport sends everything that is known of a run as JSON, person by person, so that memory stays flat. It takes
+// names away, so it is recorded first.
 func (s *Server) exportReport(w http.ResponseWriter, r *http.Request) error {
 	f, err := s.reportFacts(r)
 	if err != nil {
@@ -155,6 +156,10 @@ func (s *Server) exportReport(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := slowly(w, r)
 	defer cancel()
+	err = s.recordTaken(ctx, r, string(f.run.Plan), map[string]string{"what": "report of a run", "format": "json", "run": string(f.run.ID), "address": "/runs/" + string(f.run.ID) + "/report"})
+	if err != nil {
+		return err
+	}
 	s.attach(w, "application/json; charset=utf-8", "report-"+string(f.run.ID)+".json")
 	doc := jsonLists{w: w}
 	doc.write(string(head[:len(head)-1])) // without its closing brace: the lists follow

@@ -72,7 +72,7 @@ func newReportPage(f reportFacts) templates.ReportPage {
 		Scope:  reportScope(f), Facts: reportWho(f), Outcomes: reportOutcomes(f.run), Evidence: reportEvidence(f),
 		Next: countermeasures(), Techniques: techniques(), Source: relatedSource, Made: showTime(f.now, f.now),
 		Clock: templates.Clock{ExchangeOnly: exchangeOnly(f.cloud)}, NothingCut: confirmed+f.run.Counts[revoke.Accepted] == 0,
-		RunHref: "/runs/" + string(f.run.ID), JSONHref: "/runs/" + string(f.run.ID) + "/report.json",
+		RunHref: "/runs/" + string(f.run.ID), JSONAction: "/runs/" + string(f.run.ID) + "/report.json",
 	}
 	if !f.stamped.IsZero() {
 		page.Clock.People, page.Clock.Recorded = people(confirmed), showTime(f.stamped, f.now)

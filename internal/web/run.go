@@ -62,11 +62,11 @@ func (s *Server) showRun(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := at(r)
 	live := newRunLive(run, targets, s.signInFor(r, run), s.Cloud, s.Now())
-	history, _, err := s.Ledger.Search(r.Context(), audit.Query{Run: string(run.ID), Limit: 100})
+	history, err := s.Ledger.Search(r.Context(), audit.Query{Run: string(run.ID), Limit: 100})
 	if err != nil {
 		return unavailable("What happened could not be read: the database does not answer.", err)
 	}
-	live.Timeline = timeline(history, v.who.Roles.MayOpen("ledger"), s.Now())
+	live.Timeline = timeline(history.Records, v.who.Roles.MayOpen("ledger"), s.Now())
 	if v.session.SignedInAt().After(lastChange(targets)) && len(live.Actions) > 0 {
 		live.Notes = []templates.Note{{Tone: templates.ToneOK, Title: "You have signed in again", Text: "Press Resume, and the run goes on."}}
 	}

@@ -64,14 +64,14 @@ func (s *Server) runOfMany(r *http.Request, run revoke.Run) (templates.RunLive, 
 
 // lastEvent is a run's newest event of a kind; nil when there is none, or the ledger does not tell.
 func (s *Server) lastEvent(r *http.Request, id revoke.RunID, kind audit.Kind) *audit.Event {
-	list, _, err := s.Ledger.Search(r.Context(), audit.Query{Run: string(id), Kind: kind, Limit: 1})
+	list, err := s.Ledger.Search(r.Context(), audit.Query{Run: string(id), Kind: kind, Limit: 1})
 	if err != nil {
 		s.Logger.Warn("reading the events of a run", "run", string(id), "request_id", at(r).requestID, "error", err)
 	}
-	if len(list) == 0 {
+	if len(list.Records) == 0 {
 		return nil
 	}
-	return &list[0].Event
+	return &list.Records[0].Event
 }
 
 // runFilter is what the address says about the list to show.

@@ -214,7 +214,10 @@ func TestARunOfManyIsSeenByThoseWhoMay(t *testing.T) {
 	b.who.OID = other
 	for role, want := range map[operator.Role]int{operator.Responder: 404, operator.Lead: 200, operator.Approver: 200, operator.Auditor: 200, operator.Admin: 200} {
 		b.who.Roles = operator.Roles{role}
-		for _, path := range []string{"/runs/r", "/runs/r/report", "/runs/r/report.json"} {
+		if w, _ := b.post(t, "/runs/r/report.json", nil); w.Code != want {
+			t.Errorf("%s: the JSON = %d, want %d", role, w.Code, want)
+		}
+		for _, path := range []string{"/runs/r", "/runs/r/report"} {
 			if w, _ := b.get(t, path, false); w.Code != want {
 				t.Errorf("%s: %s = %d, want %d", role, path, w.Code, want)
 			}
@@ -286,7 +289,7 @@ func TestTheReportNamesOnlySoManyOnPaperAndEverybodyInJSON(t *testing.T) {
 	if got := doc.Find(".stands").Text(); !strings.Contains(got, "And 300 more: the JSON names everybody.") {
 		t.Error("the others are not spoken of")
 	}
-	w, _ := b.get(t, "/runs/r/report.json", false)
+	w, _ := b.post(t, "/runs/r/report.json", nil)
 	wantStatus(t, w, http.StatusOK)
 	var report struct {
 		Rehearsal string

@@ -262,9 +262,9 @@ func (s *Server) count(r *http.Request, scope directory.Scope, view *templates.S
 }
 
 // tokens is the operator's token source; nil without a session.
-func (v *visit) tokens() operator.TokenSource {
+func (v *visit) tokens(scopes ...string) operator.TokenSource {
 	if v.session == nil {
 		return nil
 	}
-	return v.session.Tokens()
+	return v.session.Tokens(scopes...)
 }

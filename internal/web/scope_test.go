@@ -155,9 +155,7 @@ func (b *builder) ask(t *testing.T, r *http.Request) (*httptest.ResponseRecorder
 			v := &visit{requestID: "request", nonce: "nonce", who: b.who, body: r.Body}
 			r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
 			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-			if route.Name == "scope.add" {
-				allowUpload(w, r)
-			}
+			allowUpload(w, r, route.Name)
 			err := parseForm(r)
 			if err == nil {
 				err = pages[route.Name](w, r)

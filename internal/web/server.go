@@ -26,9 +26,38 @@ import (
 
 // Ledger is what the pages read of the ledger, and the one thing that they write to it by hand.
 type Ledger interface {
-	Search(ctx context.Context, q audit.Query) (records []audit.Record, more bool, err error)
+	Search(ctx context.Context, q audit.Query) (audit.Found, error)
+	Histogram(ctx context.Context, q audit.Query) (audit.Histogram, error)
+	RunLines(ctx context.Context, runs []string) (map[string]audit.RunLine, error)
 	Event(ctx context.Context, seq int64) (audit.Record, error)
 	Append(ctx context.Context, events ...audit.Event) error
+}
+
+// Trail is the ledger as evidence: what is exported and proven.
+type Trail interface {
+	audit.Source
+	audit.ExportSource
+	// LastCheckpoint is the newest stored checkpoint of at most upTo events; ok is false when there is none.
+	LastCheckpoint(ctx context.Context, upTo int64) (c audit.Signed, ok bool, err error)
+	// Closings reads the events that closed a run, after < seq <= upTo, ascending: each is the Newest of its line, which
+	// counts the events that name the run up to there, one by one.
+	Closings(ctx context.Context, after, upTo int64, limit int) ([]audit.RunLine, error)
+}
+
+// Notary signs checkpoints and verifies the ledger. See notary.Notary.
+type Notary interface {
+	Standing() audit.Standing
+	Keys(ctx context.Context) ([]string, error)
+	// Sign signs now, if there is something new, and returns the newest checkpoint.
+	Sign(ctx context.Context) (audit.Signed, error)
+	// Verify starts a verification of the whole ledger, unless one is under way in this process, and records its result.
+	Verify(by audit.Person)
+	Verification() audit.Verification
+}
+
+// Witness reads Entra's own log of revocations: at least those of from <= time < to, page by page.
+type Witness interface {
+	Revocations(ctx context.Context, t operator.TokenSource, from, to time.Time, each func([]audit.Witnessed) error) error
 }
 
 // Runs is what the pages read of plans and runs. See revoke.RunStore.
@@ -52,6 +81,10 @@ type Options struct {
 	Scopes    Scopes
 	Sources   Sources
 	Ledger    Ledger
+	Trail     Trail
+	Notary    Notary
+	Witness   Witness
+	Version   string                      // of the program, for exports
 	Ready     func(context.Context) error // nil error: the database answers and can be written
 
 	Cloud          string
@@ -80,6 +113,7 @@ type Server struct {
 	Options
 	limits  limits
 	ready   readiness
+	compare sync.Mutex // held by the one comparison with Entra's log that is under way: it takes memory
 	handler http.Handler
 }
 
@@ -140,6 +174,10 @@ func (s *Server) pages() map[string]page {
 		"run.report": s.showReport, "run.report.json": s.exportReport,
 		"protected": s.showProtected, "protected.add": s.addProtected, "protected.remove": s.removeProtected,
 		"ledger": s.showLedger, "ledger.event": s.showEvent, "outside": s.showOutside, "outside.record": s.recordOutside,
+		"ledger.run": s.showRunStory, "ledger.person": s.showPersonStory, "ledger.about": s.showAboutLedger,
+		"ledger.export": s.exportLedger, "ledger.verify": s.showVerify, "ledger.verify.start": s.startVerify,
+		"ledger.checkpoints": s.listCheckpoints, "ledger.consistency": s.proveConsistency,
+		"ledger.reconcile": s.showReconcile, "ledger.reconcile.fetch": s.reconcileFetched, "ledger.reconcile.upload": s.reconcileUploaded,
 		"components": s.showComponents,
 	}
 }

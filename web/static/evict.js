@@ -26,7 +26,7 @@
   const typingIn = (el) => el instanceof HTMLElement && (el.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(el.tagName));
 
   const focusSearch = (event) => {
-    const input = searchInput();
+    const input = document.querySelector("[data-slash]") ?? searchInput(); // a page's own search comes first
     if (!input || typingIn(event.target)) return;
     event.preventDefault();
     input.focus();

@@ -85,7 +85,7 @@ func planPage() templates.PlanPage {
 		Aside:    []templates.AsideRow{{Name: "Ticket bridge", ID: victimID, Kind: "service principal", Reason: "role Global Administrator (active)"}},
 		Lines:    &templates.ListLines{Title: "Lines of your lists that led to nobody", Matched: "34 of 38 lines were matched", Rows: []templates.LineRow{{Text: "ada.morena@tenant.example", Fate: warn("not found"), Reason: "Nobody has this sign-in name or address."}, {Text: "lind", Fate: warn("ambiguous"), Reason: "Three people are called so; none was taken."}}, More: "And 2 more."},
 
-		CSVHref: href + "/targets.csv", AgainAction: href + "/again", CompareHref: href + "/compare/0",
+		CSVAction: href + "/targets.csv", AgainAction: href + "/again", CompareHref: href + "/compare/0",
 	}
 }
 
@@ -178,7 +178,7 @@ func reportVariants() []fixture {
 		Checks:   []templates.CheckAnswer{{Text: checks()[0].Text, Answer: "no"}, {Text: checks()[2].Text}},
 		Next:     []templates.Countermeasure{{ID: "CM0050", Title: "Reset Kerberos Ticket Granting Ticket (KRBTGT) Password Twice", Do: "If on-premises Active Directory may be compromised."}},
 		Source:   "From CISA's COUN7ER catalogue, beside CM0077.", Techniques: []templates.Technique{{ID: "T1550", Name: "Use Alternate Authentication Material"}, {ID: "T1528", Name: "Steal Application Access Token"}},
-		Made: at("14:30:00", ""), RunHref: "/runs/1", JSONHref: "/runs/1/report.json",
+		Made: at("14:30:00", ""), RunHref: "/runs/1", JSONAction: "/runs/1/report.json",
 	}
 	clean := full
 	clean.Page = frame("Report", "Runs")

@@ -62,26 +62,6 @@ func runVariants() []fixture {
 	return []fixture{done, running, refused, paused, going}
 }
 
-func ledgerVariants() []fixture {
-	op := templates.Person{UPN: "robin.keller@tenant.example"}
-	kinds := []templates.Option{{Value: "target.confirmed", Label: "target confirmed"}, {Value: "signed.in", Label: "signed in"}}
-	rows := []templates.LedgerRow{
-		{Seq: "18,773", Href: "/ledger/18773", Time: at("14:02:13", "3 min ago"), Kind: "target confirmed", Outcome: templates.OutcomeConfirmed, Operator: op, Target: victim(), Reason: "Phished; reported by the user at 13:40", Ticket: "INC-20418"},
-		{Seq: "18,772", Href: "/ledger/18772", Time: at("14:02:11", "3 min ago"), Kind: "target accepted", Operator: op, Target: victim(), Reason: "Phished; reported by the user at 13:40", Ticket: "INC-20418"},
-		{Seq: "18,771", Href: "/ledger/18771", Time: at("14:02:11", "3 min ago"), Kind: "target attempted", Operator: op, Target: templates.Person{UPN: longUPN}, Reason: "Guest of the same campaign; the home tenant was told by phone and by mail and has confirmed that it will act today, in writing"},
-		{Seq: "18,770", Href: "/ledger/18770", Time: at("13:58:00", "7 min ago"), Kind: "signed in", Operator: op},
-		{Seq: "18,769", Href: "/ledger/18769", Time: at("13:55:00", "10 min ago"), Kind: "checkpoint signed"},
-	}
-	full := templates.LedgerPage{Page: frame("Ledger", "Ledger"), Rows: rows, Filter: templates.LedgerFilter{Kinds: kinds}, Older: "/ledger?before=18769", Head: "18,773 events. Last checkpoint signed 23 Nov 2026 14:00:00 UTC.", OutsideHref: "/ledger/outside"}
-	none := templates.LedgerPage{Page: frame("Ledger", "Ledger"), Filter: templates.LedgerFilter{Kinds: kinds, Operator: "robin", Kind: "signed.in", From: "2026-11-23T14:00", FromError: "Not a time.", Active: true}, Newer: "/ledger"}
-	event := templates.EventPage{Page: frame("Event 18,773", "Ledger"), Seq: "18,773", Kind: "target confirmed", Time: at("14:02:13", "3 min ago"), Outcome: templates.OutcomeConfirmed,
-		Fields:   []templates.Fact{{Label: "Id", Value: templates.Value{Text: "0192f3aa-1b2c-7d3e-8f40-5a6b7c8d9e0f", Mono: true, Copy: true}}, {Label: "Operator", Value: templates.Value{Text: "robin.keller@tenant.example", Detail: "Evict.Lead from 203.0.113.7"}}, {Label: "Target", Value: templates.Value{Text: "ada.moreno@tenant.example", Href: "/users/" + victimID}}, {Label: "Reason", Value: templates.Value{Text: "Phished; reported by the user at 13:40"}}, {Label: "Graph request id", Value: templates.Value{Text: requestA, Mono: true, Copy: true}}, {Label: "Approval", Value: templates.Value{}}},
-		JSON:     `{"attempt":1,"evidence":{"after":"2026-11-23T14:02:11Z","before":"2026-11-12T08:14:03Z","request_id":"` + requestA + `","status":200,"t0":"2026-11-23T14:02:11.402Z"},"id":"0192f3aa-1b2c-7d3e-8f40-5a6b7c8d9e0f","kind":"target.confirmed","seq":18773}`,
-		LeafHash: "q2VbqvE3m0o0m1VnWwZ1h2o1Kq0mB7w3c9n5mJm0b8A=", Prev: "/ledger/18772", Next: "/ledger/18774", RunHref: "/runs/1", TargetHref: "/users/" + victimID}
-	outsidePage := templates.OutsidePage{Page: frame("Outside action", "Ledger"), Action: "/ledger/outside", WhoError: "Nobody has this UPN or id.", Who: "ada.morena@tenant.example"}
-	return []fixture{{"ledger", templates.Ledger(full)}, {"ledger-none", templates.Ledger(none)}, {"event", templates.Event(event)}, {"outside", templates.Outside(outsidePage)}}
-}
-
 func meVariants() []fixture {
 	me := templates.MePage{Page: frame("You", ""), Identity: []templates.Fact{{Label: "Name", Value: templates.Value{Text: "Robin Keller"}}, {Label: "UPN", Value: templates.Value{Text: "robin.keller@tenant.example"}}, {Label: "Object id", Value: templates.Value{Text: victimID, Mono: true, Copy: true}}},
 		ConsoleRoles: templates.ConsoleRoles()[:2], ShowRoles: true, Roles: myRoles(),
@@ -109,7 +89,7 @@ func errorVariants() []fixture {
 func fixtures() []fixture {
 	var all []fixture
 	for _, some := range [][]fixture{signInVariants(), homeVariants(), searchVariants(), userVariants(), groupVariants(), runVariants(), meVariants(), ledgerVariants(), errorVariants(),
-		scopeVariants(), protectedVariants(), planVariants(), reportVariants()} {
+		scopeVariants(), protectedVariants(), planVariants(), reportVariants(), verifyVariants(), reconcileVariants()} {
 		all = append(all, some...)
 	}
 	return append(all, fixture{"components", templates.Components(templates.ComponentsPage{Page: frame("Components", "")})})

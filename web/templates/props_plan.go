@@ -103,7 +103,7 @@ type PlanPage struct {
 	Aside    []AsideRow
 	Lines    *ListLines
 
-	CSVHref     string
+	CSVAction   string // sends the list as CSV
 	AgainAction string // expands the scope again; "" when this person may not
 	CompareHref string // what changed since the list that this one comes from
 	ScopeHref   string

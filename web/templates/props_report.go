@@ -23,7 +23,7 @@ type ReportPage struct {
 	Techniques  []Technique
 	Made        Time
 	RunHref     string
-	JSONHref    string
+	JSONAction  string // sends the report as JSON
 }
 
 // StandGroup is one kind of people whose sessions may live on.

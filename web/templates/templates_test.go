@@ -44,6 +44,7 @@ func zeroPages() []fixture {
 		{"Protected", templates.Protected(templates.ProtectedPage{})},
 		{"Expanding", templates.Expanding(templates.ExpandingPage{})}, {"Plan", templates.Plan(templates.PlanPage{})},
 		{"Compare", templates.Compare(templates.ComparePage{})}, {"Report", templates.Report(templates.ReportPage{})},
+		{"Verify", templates.Verify(templates.VerifyPage{})},
 	}
 }
 

@@ -28,6 +28,10 @@ const localPostgres = "postgres://root@127.0.0.1:5432/test?sslmode=disable"
 // is closed at its end.
 type Opener func(change ...func(*store.Options)) *store.DB
 
+// AtEnd is called with each database that Each and Open handed out, before it is closed. Tests of the store set it once,
+// before they run, to look at what every test left behind.
+var AtEnd = func(testing.TB, *store.DB) {}
+
 // Each runs a test once for each engine, in parallel, each time with an empty migrated database.
 func Each(t *testing.T, test func(t *testing.T, open Opener)) {
 	t.Helper()
@@ -59,6 +63,7 @@ func opener(t testing.TB, o store.Options) Opener {
 			t.Fatalf("opening the test's database: %v", err)
 		}
 		t.Cleanup(func() {
+			AtEnd(t, db)
 			if err := db.Close(); err != nil {
 				t.Errorf("closing the test's database: %v", err)
 			}

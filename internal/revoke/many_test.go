@@ -110,11 +110,11 @@ func (w *world) checkMany(run revoke.Run) {
 	}
 	intents, last := 0, audit.Event{}
 	for q := (audit.Query{Run: string(run.ID), Limit: 200}); ; {
-		page, more, err := w.db.Ledger().Search(w.t.Context(), q)
+		page, err := w.db.Ledger().Search(w.t.Context(), q)
 		if err != nil {
 			w.t.Fatalf("reading the ledger: %v", err)
 		}
-		for _, r := range page {
+		for _, r := range page.Records {
 			if last.ID == "" {
 				last = r.Event
 			}
@@ -123,7 +123,7 @@ func (w *world) checkMany(run revoke.Run) {
 			}
 			q.Before = r.Event.Seq
 		}
-		if !more {
+		if !page.More {
 			break
 		}
 	}

@@ -1,0 +1,398 @@
+package audit_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"evict/internal/audit"
+)
+
+// exported takes events away as JSON Lines, a line each, with the newest checkpoint.
+func exported(tb testing.TB, l *ledger, q audit.Query, keys ...*audit.Signer) []string {
+	tb.Helper()
+	m := audit.Manifest{
+		Cloud: l.cloud, Tenant: l.tenant, At: "2026-11-24T10:00:00.000Z", By: audit.Person{UPN: "auditor@contoso.example"}, Query: q,
+		Version: "v1", Size: l.head.Size, Root: l.head.Root, Removed: l.head.Removed,
+	}
+	if n := len(l.signed); n > 0 {
+		m.Checkpoint = l.signed[n-1].Note
+	}
+	for _, k := range keys {
+		m.Keys = append(m.Keys, k.Public())
+	}
+	var out bytes.Buffer
+	if _, err := audit.Export(tb.Context(), l, audit.JSONLines, m, &out); err != nil {
+		tb.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+}
+
+func verifyFile(tb testing.TB, lines []string, x audit.Expect) audit.Report {
+	tb.Helper()
+	r, err := audit.VerifyExport(tb.Context(), strings.NewReader(strings.Join(lines, "\n")+"\n"), x)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return r
+}
+
+func TestAnExportVerifiesOnItsOwn(t *testing.T) {
+	t.Parallel()
+	l, key := typical(t)
+	own := []audit.Checkpoint{l.signed[1].Checkpoint, l.signed[3].Checkpoint}
+	x := audit.Expect{Origin: testOrigin, Keys: []string{key.Public()}, Checkpoints: own}
+
+	r := verifyFile(t, exported(t, l, audit.Query{}, key), x)
+	only(t, r)
+	if !r.Whole || r.Size != 99 || r.Events != 99 || r.Root != l.head.Root || r.Checkpoints != 3 || r.Own != 2 {
+		t.Errorf("whole: %+v", r)
+	}
+	part := exported(t, l, audit.Query{Run: "b"}, key)
+	r = verifyFile(t, part, x)
+	only(t, r)
+	covers := strings.Join(r.Covers, "\n")
+	if r.Whole || r.Size != 99 || r.Events != 63 || r.Own != 1 || !strings.Contains(covers, "Your checkpoint of 14 events could not be compared") ||
+		!strings.Contains(covers, "63 events of a tree of 99") || !strings.Contains(covers, "Each closed run in it") {
+		t.Errorf("part: %+v", r)
+	}
+	only(t, verifyFile(t, part, audit.Expect{}))
+	only(t, verifyFile(t, exported(t, l, audit.Query{Kind: audit.SignInDenied}, key), audit.Expect{}))
+	only(t, verifyFile(t, exported(t, newLedger(testCloud, testTenant), audit.Query{}), audit.Expect{}))
+	only(t, verifyFile(t, append([]string{"\ufeff" + part[0] + "\r"}, part[1:]...), audit.Expect{}))
+
+	l.remove(t, 78)
+	l.sign(t, key)
+	r = verifyFile(t, exported(t, l, audit.Query{}, key), x)
+	only(t, r)
+	if !r.Whole || r.Removed != 76 || r.Events != 24 {
+		t.Errorf("removed: %+v", r)
+	}
+}
+
+// edited changes fields of a line.
+func edited(tb testing.TB, line string, fields map[string]any) string {
+	tb.Helper()
+	var v map[string]any
+	d := json.NewDecoder(strings.NewReader(line))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		tb.Fatal(err)
+	}
+	for name, value := range fields {
+		v[name] = value
+		if value == nil {
+			delete(v, name)
+		}
+	}
+	out, err := json.Marshal(v)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(out)
+}
+
+// bodyOf is the body that a line holds.
+func bodyOf(tb testing.TB, line string) string {
+	tb.Helper()
+	var v struct{ Body string }
+	if err := json.Unmarshal([]byte(line), &v); err != nil {
+		tb.Fatal(err)
+	}
+	return v.Body
+}
+
+func leafText(body string) string {
+	h := audit.LeafHash([]byte(body))
+	return base64.StdEncoding.EncodeToString(h[:])
+}
+
+func TestAnExportThatWasTamperedWithIsNamed(t *testing.T) {
+	t.Parallel()
+	l, key := typical(t)
+	other := newSigner(t, "evict")
+	wholeLines, partLines := exported(t, l, audit.Query{}, key), exported(t, l, audit.Query{Run: "b"}, key)
+	own := l.signed[1].Checkpoint
+	altered := func(t *testing.T, line string) (body string) {
+		return strings.Replace(bodyOf(t, line), "phished", "holiday", 1)
+	}
+	foreign, err := other.Sign(testOrigin, 96, l.signed[3].Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type lines = []string
+	for _, c := range []struct {
+		name   string
+		part   bool
+		x      audit.Expect
+		tamper func(t *testing.T, f lines) lines
+		wants  []want
+		only   bool
+	}{
+		{name: "cut off", tamper: func(_ *testing.T, f lines) lines { return f[:51] }, wants: []want{
+			{audit.Unreadable, 0, 0, "The export is cut off after event 50"}, {audit.Missing, 51, 99, "at the end of the export"},
+		}, only: true},
+		{name: "cut off within a line", tamper: func(_ *testing.T, f lines) lines { return append(f[:51:51], f[51][:20]) }, wants: []want{
+			{audit.Unreadable, 0, 0, "cut off after event 50"}, {audit.Unreadable, 52, 52, "Line 52 is not JSON"},
+		}},
+		{name: "part cut off", part: true, tamper: func(_ *testing.T, f lines) lines { return f[:len(f)-1] },
+			wants: []want{{audit.Unreadable, 0, 0, "cut off after event 78"}}, only: true},
+		{name: "event left out", tamper: func(_ *testing.T, f lines) lines { return slices.Delete(f, 20, 22) }, wants: []want{
+			{audit.Missing, 20, 21, "Events 20 and 21 are missing."}, {audit.Missing, 0, 0, "it holds 99 events"}, {audit.RunGap, 78, 78, ""},
+		}, only: true},
+		{name: "event left out of a run", part: true, tamper: func(_ *testing.T, f lines) lines { return slices.Delete(f, 20, 21) }, wants: []want{
+			{audit.Missing, 0, 0, "The export says at its end that it holds 63 events and 0 removed, 16 to 78: there are 62"}, {audit.RunGap, 78, 78, ""},
+		}, only: true},
+		{name: "line twice", tamper: func(_ *testing.T, f lines) lines { return slices.Insert(f, 20, f[19]) },
+			wants: []want{{audit.Misplaced, 19, 19, "Event 19 stands twice, the second time in line 21"}}, only: true},
+		{name: "lines in another order", part: true, tamper: func(_ *testing.T, f lines) lines { f[20], f[21] = f[21], f[20]; return f },
+			wants: []want{{audit.Misplaced, 35, 35, "it stands after event 36"}}},
+		{name: "body altered", tamper: func(t *testing.T, f lines) lines {
+			f[20] = edited(t, f[20], map[string]any{"body": altered(t, f[20])})
+			return f
+		}, wants: []want{{audit.Altered, 20, 20, "Event 20 was altered"}}, only: true},
+		{name: "body altered in a part", part: true, tamper: func(t *testing.T, f lines) lines {
+			f[20] = edited(t, f[20], map[string]any{"body": altered(t, f[20])})
+			return f
+		}, wants: []want{{audit.Altered, 35, 35, ""}}, only: true},
+		{name: "body and leaf altered", tamper: func(t *testing.T, f lines) lines {
+			body := altered(t, f[20])
+			f[20] = edited(t, f[20], map[string]any{"body": body, "leaf": leafText(body)})
+			return f
+		}, wants: []want{
+			{audit.Unproven, 1, 99, "The events do not make the tree that the export names"},
+			{audit.Inconsistent, 1, 96, "The tree contradicts the checkpoint of 96 events"},
+		}, only: true},
+		{name: "body and leaf altered, and an own checkpoint of before", x: audit.Expect{Checkpoints: []audit.Checkpoint{own}}, tamper: func(t *testing.T, f lines) lines {
+			body := altered(t, f[20])
+			f[20] = edited(t, f[20], map[string]any{"body": body, "leaf": leafText(body)})
+			return f
+		}, wants: []want{{audit.Unproven, 15, 99, ""}, {audit.Inconsistent, 15, 96, "The checkpoint of 14 events holds."}}, only: true},
+		{name: "body and leaf altered in a part", part: true, tamper: func(t *testing.T, f lines) lines {
+			body := altered(t, f[20])
+			f[20] = edited(t, f[20], map[string]any{"body": body, "leaf": leafText(body)})
+			return f
+		}, wants: []want{{audit.Unproven, 35, 35, "Event 35 is not proven"}}, only: true},
+		{name: "leaf forged", tamper: func(t *testing.T, f lines) lines {
+			f[20] = edited(t, f[20], map[string]any{"leaf": leafText("x")})
+			return f
+		}, wants: []want{{audit.Altered, 20, 20, ""}}, only: true},
+		{name: "another number on the line", part: true, tamper: func(t *testing.T, f lines) lines {
+			f[63] = edited(t, f[63], map[string]any{"seq": 79})
+			return f
+		}, wants: []want{{audit.Misplaced, 79, 79, "its bytes are those of event 78"}, {audit.Unproven, 79, 79, ""}}},
+		{name: "number beyond the tree", part: true, tamper: func(t *testing.T, f lines) lines {
+			return slices.Insert(f, 64, edited(t, f[63], map[string]any{"seq": 100}))
+		}, wants: []want{{audit.Unreadable, 65, 65, "Line 65 has an event that is not one of the tree's 99"}}, only: true},
+		{name: "proof shortened", part: true, tamper: func(t *testing.T, f lines) lines {
+			f[20] = edited(t, f[20], map[string]any{"proof": []string{}})
+			return f
+		}, wants: []want{{audit.Unproven, 35, 35, ""}}, only: true},
+		{name: "called removed", tamper: func(t *testing.T, f lines) lines {
+			f[20] = edited(t, f[20], map[string]any{"body": nil, "removed": true})
+			return f
+		}, wants: []want{{audit.Missing, 20, 20, "no event says that retention removed them"}}},
+		{name: "called removed in a part", part: true, tamper: func(t *testing.T, f lines) lines {
+			f[20] = edited(t, f[20], map[string]any{"body": nil, "removed": true})
+			return f
+		}, wants: []want{{audit.Unreadable, 21, 21, "Line 21 is not an event of this export"}}},
+		{name: "root of another tree", tamper: func(t *testing.T, f lines) lines {
+			f[0] = edited(t, f[0], map[string]any{"root": leafText("x")})
+			return f
+		}, wants: []want{{audit.Unproven, 97, 99, ""}}, only: true},
+		{name: "root of another tree in a part", part: true, tamper: func(t *testing.T, f lines) lines {
+			f[0] = edited(t, f[0], map[string]any{"root": leafText("x")})
+			return f
+		}, wants: []want{{audit.Unproven, 16, 78, "Events 16 to 78 are not proven"}, {audit.Unproven, 0, 0, "the proof of consistency does not lead there"}}, only: true},
+		{name: "checkpoint of another ledger", tamper: func(t *testing.T, f lines) lines {
+			c, err := key.Sign("evict/public/x", 96, l.signed[3].Root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f[0] = edited(t, f[0], map[string]any{"checkpoint": c.Note})
+			return f
+		}, wants: []want{{audit.WrongOrigin, 0, 0, "of another ledger"}}, only: true},
+		{name: "signed by another key that the file names", tamper: func(t *testing.T, f lines) lines {
+			f[0] = edited(t, f[0], map[string]any{"checkpoint": foreign.Note, "keys": []string{other.Public()}})
+			return f
+		}, wants: []want{{audit.UnknownKey, 0, 0, audit.KeyID(other.Public())}}, only: true},
+		{name: "part signed by another key that the file names", part: true, x: audit.Expect{Keys: []string{key.Public()}},
+			tamper: func(t *testing.T, f lines) lines {
+				f[0] = edited(t, f[0], map[string]any{"checkpoint": foreign.Note, "keys": []string{other.Public()}})
+				return f
+			}, wants: []want{{audit.UnknownKey, 0, 0, "which none of your keys vouches for"}, {audit.UnknownKey, 0, 0, "Nothing here is signed"}}, only: true},
+		{name: "another ledger than expected", x: audit.Expect{Origin: "evict/public/x"}, tamper: func(_ *testing.T, f lines) lines { return f }, wants: []want{
+			{audit.WrongOrigin, 0, 0, "The export is of another ledger"}, {audit.WrongOrigin, 1, 99, "Events 1 to 99 are of another ledger"},
+		}},
+		{name: "older than the auditor's checkpoint", x: audit.Expect{Checkpoints: []audit.Checkpoint{l.signed[3].Checkpoint}},
+			tamper: func(t *testing.T, _ lines) lines {
+				short := l.clone()
+				drop(short, 80, 99)
+				short.signed = short.signed[:3]
+				short.rebuild()
+				return exported(t, short, audit.Query{}, key)
+			}, wants: []want{{audit.Shorter, 0, 0, "The tree is shorter than your checkpoint: it has 79 events, your checkpoint has 96."}}, only: true},
+		{name: "part of a tree that is older than the auditor's checkpoint", part: true, x: audit.Expect{Checkpoints: []audit.Checkpoint{l.signed[3].Checkpoint}},
+			tamper: func(t *testing.T, _ lines) lines {
+				short := l.clone()
+				drop(short, 80, 99)
+				short.signed = short.signed[:3]
+				short.rebuild()
+				return exported(t, short, audit.Query{Run: "b"}, key)
+			}, wants: []want{{audit.Shorter, 0, 0, "it has 79 events, your checkpoint has 96."}}, only: true},
+		{name: "contradicts the auditor's checkpoint", part: true, x: audit.Expect{Checkpoints: []audit.Checkpoint{l.signed[3].Checkpoint}},
+			tamper: func(t *testing.T, _ lines) lines {
+				forged := l.clone()
+				replaced(forged, 20, "phished", "holiday")
+				forged.rebuild()
+				forged.signed = forged.signed[:3]
+				drop(forged, 97, 99)
+				forged.rebuild()
+				forged.sign(t, key)
+				return exported(t, forged, audit.Query{Run: "b"}, key)
+			}, wants: []want{{audit.Inconsistent, 96, 96, "contradicts your checkpoint"}}},
+		{name: "something after the end", tamper: func(_ *testing.T, f lines) lines { return append(f, "", "{}") },
+			wants: []want{{audit.Unreadable, 0, 0, "Something follows the last line"}}, only: true},
+		{name: "a line that is too long", tamper: func(_ *testing.T, f lines) lines { f[20] += strings.Repeat(" ", 5<<20); return f },
+			wants: []want{{audit.Unreadable, 0, 0, "Line 21 is longer than 4 MB"}}},
+		{name: "not an export", tamper: func(*testing.T, lines) lines { return lines{"sequence,time"} },
+			wants: []want{{audit.Unreadable, 0, 0, "neither an export"}}},
+		{name: "empty", tamper: func(*testing.T, lines) lines { return nil }, wants: []want{{audit.Unreadable, 0, 0, "neither an export"}}},
+		{name: "newer form", tamper: func(t *testing.T, f lines) lines { return lines{edited(t, f[0], map[string]any{"evict_export": 2})} },
+			wants: []want{{audit.Unreadable, 0, 0, "a form that this program does not know"}}},
+		{name: "impossible size", tamper: func(t *testing.T, f lines) lines {
+			return lines{edited(t, f[0], map[string]any{"size": json.Number("9223372036854775807")})}
+		}, wants: []want{{audit.Unreadable, 0, 0, "first line"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			from := wholeLines
+			if c.part {
+				from = partLines
+			}
+			r := verifyFile(t, c.tamper(t, slices.Clone(from)), c.x)
+			check(t, r, c.wants...)
+			if c.only && len(r.Problems) != len(c.wants) {
+				t.Errorf("%d problems, want %d: %+v", len(r.Problems), len(c.wants), r.Problems)
+			}
+		})
+	}
+}
+
+// consistencyFile is a proof as docs/ledger.md has it.
+func consistencyFile(tb testing.TB, l *ledger, from, to audit.Checkpoint, keys ...*audit.Signer) string {
+	tb.Helper()
+	proof, err := audit.ProveConsistency(from.Size, to.Size, l.stored)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	names := []string{}
+	for _, k := range keys {
+		names = append(names, k.Public())
+	}
+	line, err := json.Marshal(map[string]any{
+		"evict_consistency": 1, "origin": l.origin, "from": from.Note, "to": to.Note, "proof": proof, "keys": names,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(line)
+}
+
+func TestAProofOfConsistencyVerifiesOnItsOwn(t *testing.T) {
+	t.Parallel()
+	l, key := typical(t)
+	for i := range l.signed {
+		for j := i; j < len(l.signed); j++ {
+			from, to := l.signed[i].Checkpoint, l.signed[j].Checkpoint
+			r := verifyFile(t, []string{consistencyFile(t, l, from, to, key)}, audit.Expect{
+				Origin: testOrigin, Keys: []string{key.Public()}, Checkpoints: []audit.Checkpoint{from},
+			})
+			only(t, r)
+			if r.Size != to.Size || r.Root != to.Root || r.Own != 1 {
+				t.Errorf("%d to %d: %+v", from.Size, to.Size, r)
+			}
+		}
+	}
+	forged := l.clone()
+	replaced(forged, 5, "phished", "holiday")
+	forged.rebuild()
+	forged.signed = nil
+	text := consistencyFile(t, forged, l.signed[1].Checkpoint, forged.sign(t, key), key)
+	only(t, verifyFile(t, []string{text}, audit.Expect{}), want{audit.Inconsistent, 0, 0, "It is not proven that the tree of 14 events is the beginning of the tree of 99"})
+
+	good := consistencyFile(t, l, l.signed[1].Checkpoint, l.signed[2].Checkpoint, key)
+	only(t, verifyFile(t, []string{good}, audit.Expect{Checkpoints: []audit.Checkpoint{forged.signed[0].Checkpoint}}))
+	only(t, verifyFile(t, []string{good, "{}"}, audit.Expect{}), want{audit.Unreadable, 0, 0, "Something follows"})
+	only(t, verifyFile(t, []string{edited(t, good, map[string]any{"to": "x"})}, audit.Expect{}), want{audit.Unreadable, 0, 0, "two checkpoints"})
+	only(t, verifyFile(t, []string{edited(t, good, map[string]any{"keys": []string{}})}, audit.Expect{}), want{audit.UnknownKey, 0, 0, "2 checkpoints, of 14 to 78 events"})
+}
+
+func TestAFileThatCannotBeReadIsAnErrorAndNoVerdict(t *testing.T) {
+	t.Parallel()
+	l, key := typical(t)
+	text := strings.Join(exported(t, l, audit.Query{}, key), "\n")
+	for _, read := range []int{0, 10, 5000} {
+		r := io.MultiReader(strings.NewReader(text[:read]), iotest.ErrReader(errRead))
+		if _, err := audit.VerifyExport(t.Context(), r, audit.Expect{}); !errors.Is(err, errRead) {
+			t.Errorf("after %d bytes: %v", read, err)
+		}
+	}
+}
+
+func FuzzVerifyExport(f *testing.F) {
+	l, key := typical(f)
+	for _, q := range []audit.Query{{}, {Run: "a"}} {
+		f.Add(strings.Join(exported(f, l, q, key)[:6], "\n"))
+	}
+	f.Add(consistencyFile(f, l, l.signed[1].Checkpoint, l.signed[2].Checkpoint, key))
+	l.remove(f, 14)
+	f.Add(strings.Join(exported(f, l, audit.Query{}, key), "\n"))
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := audit.VerifyExport(t.Context(), strings.NewReader(text), audit.Expect{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range r.Problems {
+			if p.Text == "" || strings.ContainsAny(p.Text, "\n\u202e") {
+				t.Errorf("%q", p.Text)
+			}
+		}
+		if fmt.Sprint(r) == "" {
+			t.Error("no report")
+		}
+	})
+}
+
+func TestAVerifierMadeFromTheDocumentAgrees(t *testing.T) {
+	t.Parallel()
+	l, key := typical(t)
+	for _, q := range []audit.Query{{}, {Run: "b"}, {Kind: audit.SignedIn}} {
+		lines := exported(t, l, q, key)
+		if err := verifyAlone(strings.Join(lines, "\n"), key.Public()); err != nil {
+			t.Errorf("%+v: %v", q, err)
+		}
+		if verifyAlone(strings.Join(lines, "\n"), newSigner(t, "evict").Public()) == nil {
+			t.Errorf("%+v: it agrees with any key", q)
+		}
+		for at, line := range lines[1 : len(lines)-1] {
+			forged := slices.Clone(lines)
+			forged[at+1] = edited(t, line, map[string]any{"body": strings.Replace(bodyOf(t, line), "contoso", "fabrikam", 1) + " "})
+			if verifyAlone(strings.Join(forged, "\n"), key.Public()) == nil || verifyFile(t, forged, audit.Expect{}).Intact() {
+				t.Errorf("%+v: line %d may be anything", q, at+2)
+			}
+		}
+		for _, cut := range [][]string{lines[:len(lines)-1], slices.Delete(slices.Clone(lines), 1, 2)} {
+			if verifyAlone(strings.Join(cut, "\n"), key.Public()) == nil {
+				t.Errorf("%+v: lines may be missing", q)
+			}
+		}
+	}
+}

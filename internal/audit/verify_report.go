@@ -1,0 +1,153 @@
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// conclude judges what could not be judged while events passed, and writes the report.
+func (c *checker) conclude() Report {
+	r := &c.report
+	r.Origin = c.origin
+	r.Keys = slices.Clone(c.keys.counting())
+	for _, sentence := range c.keys.strangers() {
+		c.found.once(UnknownKey, 0, 0, sentence)
+	}
+	for _, a := range c.against {
+		c.tell(a, r.Keys)
+	}
+	for _, p := range c.own {
+		c.unreached(p)
+	}
+	if len(c.keys.own) > 0 && r.Size > 0 && c.keys.reach(r.Keys) == 0 {
+		c.found.once(UnknownKey, 0, 0, "Nothing here is signed by one of your keys, or by one that they vouch for.")
+	}
+	r.Problems, r.More = c.found.problems(), c.found.more
+	r.Covers = append(r.Covers, c.coversSigned()...)
+	r.Covers = append(r.Covers, c.coversOwn()...)
+	for _, b := range c.rollbacks {
+		r.Covers = append(r.Covers, b.String()+" What was recorded in between is not in this ledger.")
+	}
+	r.Covers = append(r.Covers, "That what was recorded is true, and that nothing was done without being recorded, "+
+		"does not show here: compare it with Entra's own log.")
+	return *r
+}
+
+// tell makes the problem of a contradiction, if the key that signed it counts or the checkpoint is the auditor's.
+func (c *checker) tell(a *contradiction, keys []string) {
+	if !a.own && !slices.Contains(keys, a.signer) {
+		return
+	}
+	if c.partial && !a.own && a.first != c.report.Size {
+		c.found.once(Unproven, 0, 0, fmt.Sprintf("The export does not show that the checkpoint of %s, signed by %s, is of its tree: "+
+			"the proof of consistency does not lead there.", number(a.first, "event"), keyName(a.signer)))
+		return
+	}
+	held := a.ownHeld
+	for _, key := range keys {
+		held = max(held, a.held[key])
+	}
+	var b strings.Builder
+	if a.own {
+		fmt.Fprintf(&b, "The tree contradicts your checkpoint of %s: ", number(a.first, "event"))
+	} else {
+		fmt.Fprintf(&b, "The tree contradicts the checkpoint of %s, signed by %s: ", number(a.first, "event"), keyName(a.signer))
+	}
+	from := held + 1
+	switch {
+	case from > a.first: // one of the same size holds
+		from = a.first
+		fmt.Fprintf(&b, "another one of that size holds.")
+	case from == a.first:
+		fmt.Fprintf(&b, "event %s is not what was signed.", grouped(from))
+	default:
+		fmt.Fprintf(&b, "something among the events %s to %s is not what was signed.", grouped(from), grouped(a.first))
+	}
+	if held > 0 && held < a.first {
+		fmt.Fprintf(&b, " The checkpoint of %s holds.", number(held, "event"))
+	}
+	if a.count > 1 {
+		fmt.Fprintf(&b, " It contradicts %s more after it, up to that of %s events.", number(a.count-1, "checkpoint"), grouped(a.last))
+	}
+	b.WriteString(c.rollbackOf(a.first))
+	c.found.once(Inconsistent, from, a.first, b.String())
+}
+
+// unreached is a checkpoint of the auditor's that is of more events than there are.
+func (c *checker) unreached(p Checkpoint) {
+	switch {
+	case c.origin != "" && p.Origin != c.origin:
+		c.weigh(p, true, false)
+	case c.partial && (c.between || p.Size <= c.report.Size):
+		c.report.Covers = append(c.report.Covers, fmt.Sprintf("Your checkpoint of %s could not be compared: "+
+			"a proof of consistency between it and the tree of %s events shows it.", number(p.Size, "event"), grouped(c.report.Size)))
+	case p.Size > c.report.Size:
+		c.found.once(Shorter, 0, 0, fmt.Sprintf("The tree is shorter than your checkpoint: it has %s, your checkpoint has %s.%s",
+			number(c.report.Size, "event"), grouped(p.Size), c.rollbackOf(p.Size)))
+	default:
+		c.found.once(Shorter, 0, 0, fmt.Sprintf("Your checkpoint of %s could not be compared: "+
+			"the tree cannot be computed up to it.", number(p.Size, "event")))
+	}
+}
+
+// rollbackOf tells of the recorded rollback that explains why events up to size are gone.
+func (c *checker) rollbackOf(size int64) string {
+	for _, b := range c.rollbacks {
+		if b.to < size && size <= b.from {
+			return " " + b.String()
+		}
+	}
+	return ""
+}
+
+func (b rollback) String() string {
+	return fmt.Sprintf("Event %s records that a rollback was accepted, from %s to %s.",
+		grouped(b.seq), number(b.from, "event"), number(b.to, "event"))
+}
+
+func (c *checker) coversSigned() []string {
+	size, signed := c.report.Size, c.keys.reach(c.report.Keys)
+	var by []string
+	for _, key := range c.report.Keys {
+		if s := c.keys.seals[key]; s != nil && s.held == signed {
+			by = append(by, keyName(key))
+		}
+	}
+	names := strings.Join(by, " and ")
+	switch {
+	case size == 0:
+		return nil
+	case signed == 0:
+		return []string{"No signature covers any of it: whoever can write the database can have made all of it."}
+	case signed == size:
+		return []string{"All of it is signed, by " + names + "."}
+	case size-signed == 1:
+		return []string{fmt.Sprintf("Signed up to event %s, by %s; the event after it is covered by no signature.", grouped(signed), names)}
+	}
+	return []string{fmt.Sprintf("Signed up to event %s, by %s; the %s events after it are covered by no signature.",
+		grouped(signed), names, grouped(size-signed))}
+}
+
+// coversOwn says what the verifier need not believe, by what they brought along.
+func (c *checker) coversOwn() []string {
+	var out []string
+	if c.ownHeld > 0 {
+		out = append(out, fmt.Sprintf("Your own checkpoint of %s is in the tree: up to there it is what it was when that was signed.",
+			number(c.ownHeld, "event")))
+	}
+	switch {
+	case c.ownHeld == 0 && len(c.keys.own) == 0:
+		out = append(out, "With the keys that the ledger itself names: this does not show a ledger that was replaced as a whole "+
+			"by somebody who holds the key or made one. Bring a verifier key and a checkpoint of your own.")
+	case c.ownHeld == 0:
+		out = append(out, "With your key, and without a checkpoint of your own: this does not show that newer events were cut off, "+
+			"nor what somebody who holds the key rewrote. Bring a checkpoint that you kept.")
+	case len(c.keys.own) == 0:
+		out = append(out, "After your checkpoint, with the keys that the ledger itself names: what somebody who holds the key "+
+			"rewrote there does not show.")
+	default:
+		out = append(out, "What somebody who holds the key rewrote after your checkpoint does not show.")
+	}
+	return out
+}

@@ -1,0 +1,145 @@
+package notary_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"evict/internal/audit"
+	"evict/internal/notary"
+	"evict/internal/store"
+	"evict/internal/store/storetest"
+)
+
+// guarded is a ledger whose reading a test can hold up, and whose writing it can fail.
+type guarded struct {
+	*store.Ledger
+	reads   func(context.Context) error
+	appends error
+}
+
+func (g *guarded) Rows(ctx context.Context, after, upTo int64, limit int) ([]audit.Row, error) {
+	if g.reads != nil {
+		if err := g.reads(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return g.Ledger.Rows(ctx, after, upTo, limit)
+}
+
+func (g *guarded) Append(ctx context.Context, events ...audit.Event) error {
+	if g.appends != nil {
+		return g.appends
+	}
+	return g.Ledger.Append(ctx, events...)
+}
+
+var auditor = audit.Person{OID: "oid-9", UPN: "ada@contoso.com", Name: "Ada"}
+
+// verifying is a notary with a real ledger of 42 events, all signed.
+func verifying(t *testing.T) (*desk, *guarded, *notary.Notary) {
+	t.Helper()
+	d := newDesk(t)
+	db := storetest.Open(t)
+	g := &guarded{Ledger: db.Ledger()}
+	d.o.Ledger = g
+	return d, g, d.work(db, d.o)
+}
+
+func newest(t *testing.T, g *guarded) audit.Event {
+	t.Helper()
+	found, err := g.Search(t.Context(), audit.Query{Limit: 1})
+	if err != nil || len(found.Records) != 1 {
+		t.Fatalf("reading the newest event: %v", err)
+	}
+	return found.Records[0].Event
+}
+
+func TestAVerificationIsRecorded(t *testing.T) {
+	t.Parallel()
+	_, g, n := verifying(t)
+	n.Verify(auditor)
+	n.Wait()
+	v := n.Verification()
+	if v.Running || v.Err != "" || v.Unrecorded || !v.Report.Intact() || v.By.OID != auditor.OID || v.Done != 42 || v.Of != 42 || v.Ended.IsZero() {
+		t.Errorf("got %+v", v)
+	}
+	if v.Report.Own != 1 || v.Report.Events != 42 {
+		t.Errorf("it brought %d checkpoints along, and read %d events", v.Report.Own, v.Report.Events)
+	}
+	e := newest(t, g)
+	if e.Kind != audit.LedgerVerified || e.Outcome != "intact" || e.Operator.UPN != auditor.UPN || e.Detail["size"] != "42" || e.Detail["problems"] != "0" {
+		t.Errorf("recorded is %+v", e)
+	}
+}
+
+func TestWhatAVerificationFindsIsRecorded(t *testing.T) {
+	t.Parallel()
+	d, g, n := verifying(t)
+	for range 10 {
+		err := g.Append(t.Context(), audit.Event{
+			ID: d.o.NewID(), Time: audit.FormatTime(d.time.Now()), Kind: audit.SignedIn, Cloud: cloud, Tenant: "another",
+		}, audit.Event{ID: d.o.NewID(), Time: audit.FormatTime(d.time.Now()), Kind: audit.SignedIn, Cloud: cloud, Tenant: tenant})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.Verify(auditor)
+	n.Wait()
+	v := n.Verification()
+	if v.Report.Intact() || v.Unrecorded {
+		t.Fatalf("got %+v", v)
+	}
+	e := newest(t, g)
+	if first := e.Detail["first"]; e.Outcome != "problems" || e.Detail["problems"] != "10" || len(first) > 500 || !strings.HasPrefix(first, v.Report.Problems[0].Text) {
+		t.Errorf("recorded is %+v", e)
+	}
+	if !strings.Contains(d.log.String(), `"level":"ERROR","msg":"the ledger was verified","outcome":"problems"`) {
+		t.Errorf("the log says nothing:\n%s", d.log)
+	}
+}
+
+func TestOneVerificationRunsAtATimeAndAShutdownStopsIt(t *testing.T) {
+	t.Parallel()
+	d, g, n := verifying(t)
+	before := newest(t, g).Seq
+	reading := make(chan struct{}, 2)
+	g.reads = func(ctx context.Context) error {
+		reading <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	n.Verify(auditor)
+	<-reading
+	n.Verify(audit.Person{OID: "oid-10"})
+	if v := n.Verification(); !v.Running || v.By.OID != auditor.OID {
+		t.Errorf("got %+v", v)
+	}
+	n.Close()
+	n.Verify(auditor) // too late
+	if v := n.Verification(); v.Running || !strings.Contains(v.Err, "shut down") || len(reading) != 0 {
+		t.Errorf("got %+v, and %d other reads", v, len(reading))
+	}
+	g.reads = nil
+	if got := newest(t, g).Seq; got != before {
+		t.Errorf("a verification without a result was recorded:\n%s", d.log)
+	}
+}
+
+func TestAVerificationThatFailsSaysSoInPlainWords(t *testing.T) {
+	t.Parallel()
+	d, g, n := verifying(t)
+	g.reads = func(context.Context) error { return errors.New("disk sector 7 is gone") }
+	n.Verify(auditor)
+	n.Wait()
+	if v := n.Verification(); v.Running || v.Err == "" || strings.Contains(v.Err, "sector") || !strings.Contains(d.log.String(), "sector 7") {
+		t.Errorf("got %+v", v)
+	}
+	g.reads, g.appends = nil, errors.New("read-only")
+	n.Verify(auditor)
+	n.Wait()
+	if v := n.Verification(); !v.Unrecorded || v.Err != "" || !v.Report.Intact() {
+		t.Errorf("got %+v", v)
+	}
+}

@@ -1,0 +1,304 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"evict/internal/audit"
+	"evict/internal/directory"
+	"evict/internal/fault"
+	"evict/internal/operator"
+	"evict/web/templates"
+)
+
+const (
+	reconcileAddress = "/ledger/reconcile"
+	maxLogUpload     = 20 << 20 // bytes of the form that brings an export of Entra's log
+	reconcileDays    = 7 * 24 * time.Hour
+	inputTime        = "2006-01-02T15:04"
+)
+
+// Where the rows of a comparison came from, as its event says.
+const (
+	rowsFetched  = "fetched"
+	rowsUploaded = "uploaded"
+)
+
+func (s *Server) showReconcile(w http.ResponseWriter, r *http.Request) error {
+	page := s.reconcilePage(r)
+	q := r.URL.Query() // after a sign-in: what stood in the form before it
+	page.Fetch.From, page.Fetch.To = orElse(q.Get(templates.FieldFrom), page.Fetch.From), orElse(q.Get(templates.FieldTo), page.Fetch.To)
+	return render(w, r, http.StatusOK, templates.Reconcile(page))
+}
+
+// reconcilePage is the page before anything is compared.
+func (s *Server) reconcilePage(r *http.Request) templates.ReconcilePage {
+	now := s.Now().UTC()
+	page := templates.ReconcilePage{
+		Page: s.frame(r, "Compare with Entra"), KQL: reconcileKQL,
+		Fetch: templates.WindowForm{
+			Action: reconcileAddress + "/fetch", From: now.Add(-reconcileDays).Format(inputTime), To: now.Add(time.Minute).Format(inputTime),
+		},
+		Upload: templates.WindowForm{Action: reconcileAddress + "/upload"},
+	}
+	if s.Cloud == "china" { // Microsoft Graph, list directoryAudits: not in the cloud that 21Vianet operates
+		page.Fetch.Closed = "Microsoft Graph does not offer this log in the cloud that 21Vianet operates. Download it in the portal, and bring the export."
+	}
+	return page
+}
+
+// reconcileFetched compares with what Microsoft Graph gives. The result is the answer itself: it is too large to keep for
+// another request, and asking again changes nothing but that it is recorded again.
+func (s *Server) reconcileFetched(w http.ResponseWriter, r *http.Request) error {
+	page := s.reconcilePage(r)
+	window, ok := readWindow(r, &page.Fetch)
+	if ok && window.From.IsZero() {
+		ok, page.Fetch.FromError = false, "Say from when, in UTC, like 2026-11-23T14:05."
+	}
+	if ok && window.To.IsZero() {
+		ok, page.Fetch.ToError = false, "Say until when, in UTC, like 2026-11-23T14:05."
+	}
+	if !ok || page.Fetch.Closed != "" {
+		return render(w, r, http.StatusUnprocessableEntity, templates.Reconcile(page))
+	}
+	if !s.compare.TryLock() {
+		return errComparing()
+	}
+	defer s.compare.Unlock()
+	ctx, cancel := slowly(w, r)
+	defer cancel()
+	window.AsOf = s.Now()
+	theirs, err := s.fetchRevocations(ctx, at(r).tokens("AuditLog.Read.All"), window)
+	if err != nil {
+		return s.unfetched(w, r, page, err)
+	}
+	read := []string{"From Microsoft Graph: " + counted(len(theirs), "row") + " about revocations, those shortly before and after the time included."}
+	return s.reconcile(ctx, w, r, page, comparison{window: window, theirs: theirs, source: rowsFetched, read: read})
+}
+
+func errComparing() error {
+	e := fault.New(fault.Throttled, "Another comparison is under way; they go one after the other.")
+	e.RetryAfter = 10 * time.Second
+	return e
+}
+
+// readWindow reads from and to. Empty ones stay zero; what makes no sense comes back beside its field.
+func readWindow(r *http.Request, f *templates.WindowForm) (audit.Window, bool) {
+	f.From, f.To = r.PostFormValue(templates.FieldFrom), r.PostFormValue(templates.FieldTo)
+	var win audit.Window
+	var err error
+	if win.From, err = formTime(f.From); err != nil {
+		f.FromError = "This is " + err.Error() + "."
+	}
+	if win.To, err = formTime(f.To); err != nil {
+		f.ToError = "This is " + err.Error() + "."
+	}
+	if f.FromError == "" && f.ToError == "" && !win.From.IsZero() && !win.To.IsZero() {
+		f.ToError = windowError(win)
+	}
+	return win, f.FromError == "" && f.ToError == ""
+}
+
+// windowError says what is wrong with a whole window; "" when nothing is.
+func windowError(w audit.Window) string {
+	switch span := w.To.Sub(w.From); {
+	case span <= 0:
+		return "The end lies before the beginning."
+	case span > audit.MaxSpan+time.Hour: // the default end is rounded up
+		return "Compare 31 days at most at once."
+	default:
+		return ""
+	}
+}
+
+// fetchRevocations reads Entra's rows of the window, and those beside it that may belong to what is inside.
+func (s *Server) fetchRevocations(ctx context.Context, t operator.TokenSource, w audit.Window) ([]audit.Witnessed, error) {
+	var theirs []audit.Witnessed
+	err := s.Witness.Revocations(ctx, t, w.From.Add(-audit.HandSlack), w.To.Add(audit.HandSlack), func(page []audit.Witnessed) error {
+		if theirs = append(theirs, page...); len(theirs) > audit.MaxClaims {
+			return audit.ErrTooMany
+		}
+		return nil
+	})
+	return theirs, err
+}
+
+// unfetched answers with why Entra's log could not be read, and the way out.
+func (s *Server) unfetched(w http.ResponseWriter, r *http.Request, page templates.ReconcilePage, err error) error {
+	if reauth, ok := errors.AsType[*operator.ReauthError](err); ok {
+		back := url.Values{templates.FieldFrom: {page.Fetch.From}, templates.FieldTo: {page.Fetch.To}}
+		page.SignIn = s.signInAgain(r, reconcileAddress+"?"+back.Encode(), reauth)
+		return render(w, r, http.StatusUnauthorized, templates.Reconcile(page))
+	}
+	if errors.Is(err, audit.ErrTooMany) {
+		page.Fetch.ToError = tooManyWords
+		return render(w, r, http.StatusUnprocessableEntity, templates.Reconcile(page))
+	}
+	call, ok := errors.AsType[*directory.CallError](err)
+	if !ok || call.Status != http.StatusForbidden {
+		return err
+	}
+	page.Fault = refusedLog(call)
+	return render(w, r, http.StatusForbidden, templates.Reconcile(page))
+}
+
+const tooManyWords = "This time has more than 250,000 revocations. Compare a shorter one."
+
+// refusedLog puts a refusal of the log into words. The codes are those of Microsoft Graph's reporting API.
+func refusedLog(call *directory.CallError) *templates.Fault {
+	f := &templates.Fault{
+		Title: "Microsoft does not let you read its log", What: "Microsoft Graph refused: " + orElse(call.Message, call.Code) + ".",
+		WhatToDo: "Or have somebody who may read the log download it, and bring the export here.", RequestID: call.RequestID,
+	}
+	switch call.Code {
+	case "Authentication_RequestFromUnsupportedUserRole":
+		f.Why = "The permission is not enough: Entra also wants the directory role Reports Reader, Security Reader or Security Administrator of whoever asks. Ask for one, or activate it, and sign in again: a token that is older than the role does not have it."
+	case "Authentication_RequestFromNonPremiumTenantOrB2CTenant":
+		f.Why = "Reading the log by Microsoft Graph needs Microsoft Entra ID P1 or P2, which this tenant does not have. The admin center shows the log of the last seven days without it, and lets you download it."
+		f.WhatToDo = "Download it there, and bring the export here."
+	default:
+		f.Why = "An administrator must consent to AuditLog.Read.All for this application. Some of Microsoft’s pages ask for Directory.Read.All beside it; this console does not ask for that."
+	}
+	return f
+}
+
+// reconcileUploaded compares with an export that somebody brings.
+func (s *Server) reconcileUploaded(w http.ResponseWriter, r *http.Request) error {
+	page := s.reconcilePage(r)
+	window, ok := readWindow(r, &page.Upload)
+	if !s.compare.TryLock() {
+		return errComparing()
+	}
+	defer s.compare.Unlock()
+	upload, why := readLog(r)
+	if page.Upload.FileError = why; ok && why == "" {
+		window = uploadWindow(window, upload)
+		page.Upload.ToError = windowError(window)
+	}
+	if !ok || page.Upload.FileError != "" || page.Upload.ToError != "" {
+		return render(w, r, http.StatusUnprocessableEntity, templates.Reconcile(page))
+	}
+	ctx, cancel := slowly(w, r)
+	defer cancel()
+	return s.reconcile(ctx, w, r, page, comparison{window: window, theirs: upload.Witnessed, source: rowsUploaded, read: uploadWords(upload)})
+}
+
+// readLog reads the file of the form, or says why it cannot be used.
+func readLog(r *http.Request) (audit.Upload, string) {
+	file, _, err := r.FormFile(templates.FieldFile)
+	if err != nil {
+		return audit.Upload{}, "Choose the file that you downloaded."
+	}
+	defer file.Close()
+	upload, err := audit.ReadUpload(file)
+	bad, unusable := errors.AsType[*audit.UnreadableError](err)
+	switch {
+	case unusable:
+		return upload, bad.Why
+	case errors.Is(err, audit.ErrTooMany):
+		return upload, "The file has more than 250,000 rows. Export a shorter time, or this activity alone."
+	case err != nil:
+		return upload, "The file could not be read."
+	case upload.First.IsZero():
+		return upload, "The file has no row with a time."
+	default:
+		return upload, ""
+	}
+}
+
+// uploadWindow fills in what was left open, from the oldest to the newest row. When the export was made is not known: not
+// before its end.
+func uploadWindow(w audit.Window, u audit.Upload) audit.Window {
+	if w.From.IsZero() {
+		w.From = u.First
+	}
+	if w.To.IsZero() {
+		w.To = u.Last.Truncate(time.Second).Add(time.Second)
+	}
+	w.AsOf = w.To
+	return w
+}
+
+// uploadWords account for every row of a file.
+func uploadWords(u audit.Upload) []string {
+	words := counted(u.Rows, "row") + " read: " + thousands(len(u.Witnessed)) + " about revocations"
+	for _, part := range []struct {
+		n    int
+		what string
+	}{{u.Other, "of other activities"}, {u.NotDone, "about revocations that Entra says failed"}, {u.Unreadable, "could not be read"}} {
+		if part.n > 0 {
+			words += ", " + thousands(part.n) + " " + part.what
+		}
+	}
+	lines := append([]string{words + "."}, u.Problems...)
+	if more := u.Unreadable - len(u.Problems); more > 0 {
+		lines = append(lines, "And "+thousands(more)+" more.")
+	}
+	return lines
+}
+
+// comparison is what is to be compared.
+type comparison struct {
+	window audit.Window
+	theirs []audit.Witnessed
+	source string
+	read   []string
+}
+
+// form is where the page says what is wrong with the time that was asked for.
+func (c comparison) form(page *templates.ReconcilePage) *string {
+	if c.source == rowsUploaded {
+		return &page.Upload.ToError
+	}
+	return &page.Fetch.ToError
+}
+
+// reconcile compares, records that it was done, and answers with the result.
+func (s *Server) reconcile(ctx context.Context, w http.ResponseWriter, r *http.Request, page templates.ReconcilePage, c comparison) error {
+	head, err := s.Trail.Head(ctx)
+	if err != nil {
+		return unreadLedger(err)
+	}
+	ours, err := audit.Claims(ctx, s.Trail, head.Size, c.window)
+	if errors.Is(err, audit.ErrTooMany) {
+		*c.form(&page) = tooManyWords
+		return render(w, r, http.StatusUnprocessableEntity, templates.Reconcile(page))
+	}
+	if err != nil {
+		return unreadLedger(err)
+	}
+	first, err := s.Trail.Scan(ctx, audit.Query{}, 0, head.Size, 1)
+	if err != nil {
+		return unreadLedger(err)
+	}
+	found := audit.Reconcile(ours, c.theirs, c.window)
+	if err := s.Ledger.Append(ctx, s.reconciled(r, c, found)); err != nil {
+		return unavailable("The ledger could not be written, so the comparison is not recorded, and is not shown.", err)
+	}
+	page.Result = newReconcileResult(found, c, s.Now())
+	page.Result.Notes = ledgerNotes(c.window, first, head.Removed)
+	page.Result.Recorded = "/ledger?kind=" + string(audit.Reconciled)
+	return render(w, r, http.StatusOK, templates.Reconcile(page))
+}
+
+// reconciled is the event of a comparison.
+func (s *Server) reconciled(r *http.Request, c comparison, found audit.Reconciliation) audit.Event {
+	outcome := "differs"
+	if found.Agrees() {
+		outcome = "agrees"
+	}
+	return audit.Event{
+		ID: s.NewID(), Time: audit.FormatTime(s.Now()), Kind: audit.Reconciled, Cloud: s.Cloud, Tenant: s.Tenant, Outcome: outcome,
+		Operator: auditPerson(at(r).who),
+		Detail: map[string]string{
+			"from": audit.FormatTime(c.window.From), "to": audit.FormatTime(c.window.To), "source": c.source,
+			"rows": strconv.Itoa(found.Rows), "matched": strconv.Itoa(found.Matched), "missing": strconv.Itoa(len(found.Unwitness)),
+			"early": strconv.Itoa(len(found.Early)), "foreign": strconv.Itoa(len(found.Foreign)), "own": strconv.Itoa(len(found.Own)),
+			"sync": strconv.Itoa(len(found.Sync)),
+		},
+	}
+}

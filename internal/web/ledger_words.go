@@ -1,0 +1,178 @@
+package web
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"evict/internal/audit"
+	"evict/internal/revoke"
+	"evict/web/templates"
+)
+
+// kindName says a kind for people. One that is not known is shown as it stands.
+func kindName(k audit.Kind) string {
+	if words, ok := kindNames()[k]; ok {
+		return words
+	}
+	return kindWords(k)
+}
+
+func kindNames() map[audit.Kind]string {
+	return map[audit.Kind]string{
+		audit.LedgerOpened: "ledger opened",
+		audit.SignedIn:     "signed in", audit.SignedOut: "signed out", audit.SignInFailed: "sign-in failed",
+		audit.SignInDenied:  "signed in, but holds no console role",
+		audit.PlanPreviewed: "list previewed", audit.PlanCreated: "plan created",
+		audit.RunStarted: "run started", audit.RunStopping: "stop of a run asked for", audit.RunPaused: "run paused",
+		audit.RunResumed: "run resumed", audit.RunCancelled: "run cancelled", audit.RunFinished: "run finished",
+		audit.TargetAttempted: "target attempted", audit.TargetAccepted: "target accepted", audit.TargetConfirmed: "target confirmed",
+		audit.TargetUnconfirmed: "target unconfirmed", audit.TargetNotCovered: "target not covered", audit.TargetRefused: "target refused",
+		audit.TargetFailed: "target failed", audit.TargetSkipped: "target skipped",
+		audit.SettingsChanged: "settings changed", audit.OutsideAction: "revoked outside Evict",
+		audit.LedgerKey: "signing key named", audit.LedgerExported: "taken away", audit.LedgerVerified: "ledger verified",
+		audit.Reconciled: "compared with Entra's log", audit.LedgerRollback: "rollback accepted", audit.LedgerRemoved: "events removed",
+	}
+}
+
+// kindWords says a kind, or a name inside an event, as it stands: "target attempted".
+func kindWords(k audit.Kind) string {
+	return strings.NewReplacer(".", " ", "_", " ").Replace(string(k))
+}
+
+// kindOptions are all kinds for the filter. One that is not among them is offered as it was asked for.
+func kindOptions(asked string) []templates.Option {
+	var out []templates.Option
+	for _, k := range audit.Kinds() {
+		out = append(out, templates.Option{Value: string(k), Label: kindName(k)})
+	}
+	return withAsked(out, asked)
+}
+
+// eventWords says what an event tells, without the outcome of an attempt, which stands beside it: "target", "protected
+// account added".
+func eventWords(e audit.Event) string {
+	d := e.Detail
+	switch e.Kind { //nolint:exhaustive // the others are said by their kind
+	case audit.SettingsChanged:
+		if d["protected_account"] != "" {
+			return "protected account " + d["protected_account"]
+		}
+	case audit.SignedIn:
+		if d["session"] == "renewed" {
+			return "signed in again"
+		}
+	case audit.SignedOut:
+		return withCause(kindName(e.Kind), joinNonEmpty(", ", d["cause"], d["how"]))
+	case audit.PlanPreviewed, audit.PlanCreated:
+		if n, err := strconv.Atoi(d["targets"]); err == nil {
+			return map[audit.Kind]string{audit.PlanPreviewed: "list", audit.PlanCreated: "plan"}[e.Kind] + " of " + people(n) +
+				map[audit.Kind]string{audit.PlanPreviewed: " previewed", audit.PlanCreated: " created"}[e.Kind]
+		}
+	case audit.RunStarted, audit.RunStopping, audit.RunPaused, audit.RunResumed, audit.RunCancelled, audit.RunFinished:
+		return runWords(e)
+	case audit.OutsideAction, audit.LedgerKey, audit.LedgerExported, audit.LedgerVerified, audit.Reconciled, audit.LedgerRemoved:
+		return trailWords(e)
+	}
+	switch {
+	case rowOutcome(e) == "":
+		return kindName(e.Kind)
+	case e.Outcome == string(revoke.Pending):
+		return "target, to be tried again"
+	default:
+		return "target"
+	}
+}
+
+func runWords(e audit.Event) string {
+	switch e.Kind { //nolint:exhaustive // the others are said by their kind
+	case audit.RunStopping:
+		asked := map[string]string{string(revoke.WishPause): "pause of a run asked for", string(revoke.WishCancel): "cancelling of a run asked for"}[e.Detail["asked"]]
+		return withCause(orElse(asked, kindName(e.Kind)), e.Detail["cause"])
+	case audit.RunResumed:
+		if e.Outcome == "" {
+			return "wish to pause a run taken back"
+		}
+	case audit.RunCancelled, audit.RunFinished:
+		words, _ := tallyOf(e.Detail)
+		return withCause(kindName(e.Kind), words)
+	}
+	return withCause(kindName(e.Kind), e.Detail["cause"])
+}
+
+// trailWords says what was done to the ledger itself, or recorded in it by hand.
+func trailWords(e audit.Event) string {
+	d := e.Detail
+	switch e.Kind { //nolint:exhaustive // the others are said by their kind
+	case audit.OutsideAction:
+		return joinNonEmpty(", by ", kindName(e.Kind), d["how"])
+	case audit.LedgerKey:
+		if d["old_key"] != "" {
+			return "signing key changed"
+		}
+	case audit.LedgerExported:
+		return withCause(kindName(e.Kind), joinNonEmpty(", ", d["what"], d["format"]))
+	case audit.LedgerVerified, audit.Reconciled:
+		return withCause(kindName(e.Kind), e.Outcome)
+	case audit.LedgerRemoved:
+		if n, err := strconv.Atoi(d["events"]); err == nil {
+			return counted(n, "event") + " removed by retention"
+		}
+	}
+	return kindName(e.Kind)
+}
+
+func withCause(words, cause string) string { return joinNonEmpty(": ", words, cause) }
+
+// rowOutcome is how an attempt on a target ended; "" for every other event.
+func rowOutcome(e audit.Event) templates.Outcome {
+	switch e.Kind {
+	case audit.TargetConfirmed:
+		return templates.OutcomeConfirmed
+	case audit.TargetUnconfirmed:
+		return templates.OutcomeUnconfirmed
+	case audit.TargetNotCovered:
+		return templates.OutcomeNotCovered
+	case audit.TargetRefused:
+		return templates.OutcomeRefused
+	case audit.TargetFailed:
+		return templates.OutcomeFailed
+	case audit.TargetSkipped:
+		return templates.OutcomeSkipped
+	default:
+		return ""
+	}
+}
+
+// tallied are the states that a closing event counts, in the order in which pages say them.
+func tallied() []revoke.State {
+	return []revoke.State{
+		revoke.Confirmed, revoke.Unconfirmed, revoke.NotCovered, revoke.Refused, revoke.Failed, revoke.Skipped, revoke.Cancelled,
+		revoke.Accepted, revoke.Attempting, revoke.Pending,
+	}
+}
+
+// tallyOf says the counts of a closing event, and how many people they are.
+func tallyOf(detail map[string]string) (words string, total int) {
+	var parts []string
+	for _, state := range tallied() {
+		if n, err := strconv.Atoi(detail[string(state)]); err == nil && n > 0 {
+			parts = append(parts, thousands(n)+" "+string(state))
+			total += n
+		}
+	}
+	if n := neverAttempted(detail); n > 0 {
+		parts = append(parts, thousands(n)+" never called")
+		total += n
+	}
+	return strings.Join(parts, ", "), total
+}
+
+// neverAttempted is how many positions a closing event names as not called: "341-1200".
+func neverAttempted(detail map[string]string) int {
+	var from, to int
+	if n, err := fmt.Sscanf(detail["never_attempted"], "%d-%d", &from, &to); err != nil || n != 2 || from < 1 || to < from {
+		return 0
+	}
+	return to - from + 1
+}
