@@ -41,7 +41,8 @@ browser: ## the tests that drive Chromium; fails where there is none
 
 bench: ## the figures of docs/benchmarks.md; leave the machine alone meanwhile
 	$(GO) test -tags bench ./internal/app -run '^TestSpeed' -v -timeout 60m
-	$(GO) test ./internal/store ./internal/queue -run '^$$' -bench . -timeout 60m
+	$(GO) test -tags bench ./internal/store -run '^TestSpeed' -v -timeout 60m
+	$(GO) test ./internal/store ./internal/queue ./internal/audit -run '^$$' -bench . -timeout 60m
 
 image: ## the container image, without the simulator; VERSION names it
 	docker build --build-arg VERSION=$(VERSION) -t evict:$(VERSION) .

@@ -2,12 +2,16 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"evict/internal/auth"
+	"evict/internal/config"
 	"evict/internal/operator"
 )
 
@@ -91,4 +95,80 @@ func explained(t *testing.T) map[string]string {
 		}
 	}
 	return ids
+}
+
+// commands is what a document would have one type in its last block that starts the console.
+func commands(t *testing.T, name string) string {
+	t.Helper()
+	body, err := os.ReadFile("../../" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range slices.Backward(strings.Split(string(body), "```sh\n")) {
+		if block, _, _ = strings.Cut(block, "```"); strings.Contains(block, "evict serve") {
+			return block
+		}
+	}
+	t.Fatalf("%s does not say how to start the console", name)
+	return ""
+}
+
+func TestTheConsoleStartsAsTheDocumentsSay(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{"EVICT_BASE_URL": "https://evict.example.com", "EVICT_TENANT_ID": tenantID, "EVICT_CLIENT_ID": tenantID}
+	for _, name := range []string{"README.md", "docs/app-registration.md"} {
+		var environ []string
+		typed := commands(t, name)
+		for _, set := range regexp.MustCompile(`\b(EVICT_\w+)=(\S+)`).FindAllStringSubmatch(typed, -1) {
+			if strings.HasSuffix(set[1], "_FILE") {
+				values[set[1]] = file
+			}
+			environ = append(environ, set[1]+"="+values[set[1]])
+			if strings.HasSuffix(set[1], "KEYS_FILE") || strings.HasSuffix(set[1], "KEY_FILE") {
+				if !strings.Contains(typed, "keygen -o "+set[2]) {
+					t.Errorf("%s: nothing makes %s", name, set[2])
+				}
+			}
+		}
+		if _, err := config.FromEnvironment(environ); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestEveryTestThatTheArchitectureNamesExists(t *testing.T) {
+	t.Parallel()
+	body, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(string(body), -1)
+	if len(named) < 50 {
+		t.Fatalf("only %d tests are named", len(named))
+	}
+	written := map[string]bool{}
+	for _, root := range []string{"../../cmd", "../../internal", "../../web"} {
+		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			source, err := os.ReadFile(path)
+			for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllSubmatch(source, -1) {
+				written[string(m[1])] = true
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range named {
+		if !written[name] {
+			t.Errorf("there is no test %s", name)
+		}
+	}
 }

@@ -1,11 +1,11 @@
-// Command server is Evict: a console that revokes Microsoft Entra sign-in sessions.
+// Command server is Evict: a console that revokes Microsoft Entra sign-in sessions. Its program is called evict.
 //
-//	server [serve]   serve the console, configured by EVICT_* variables
-//	server demo      serve it on a simulated tenant; nothing is revoked
-//	server migrate   bring the database to this program's schema
-//	server keygen    print a new seal key
-//	server audit     the ledger: its key, checkpoints, verification, exports, retention
-//	server version   print the version
+//	evict [serve]   serve the console, configured by EVICT_* variables
+//	evict demo      serve it on a simulated tenant; nothing is revoked
+//	evict migrate   bring the database to this program's schema
+//	evict keygen    make a new seal key
+//	evict audit     the ledger: its key, checkpoints, verification, exports, retention
+//	evict version   print the version
 package main
 
 import (
@@ -18,6 +18,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"evict/internal/app"
@@ -30,17 +31,17 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, printable(err.Error()))
 		os.Exit(exitCode(err))
 	}
 }
 
-const usage = `usage: server [command]
+const usage = `usage: evict [command]
 
   serve     serve the console, configured by EVICT_* variables (the default)
   demo      serve it on a simulated tenant: nothing is revoked
   migrate   bring the database to this program's schema
-  keygen    print a new seal key for EVICT_SEAL_KEYS
+  keygen    make a new seal key for EVICT_SEAL_KEYS; -o FILE keeps it
   audit     the ledger: its key, checkpoints, verification, exports, retention
   version   print the version
 `
@@ -50,7 +51,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if len(args) > 0 {
 		command, args = args[0], args[1:]
 	}
-	if len(args) > 0 && command != "demo" && command != "audit" {
+	if len(args) > 0 && !slices.Contains([]string{"demo", "keygen", "audit"}, command) {
 		return fmt.Errorf("%s takes no arguments\n\n%s", command, usage)
 	}
 	switch command {
@@ -61,7 +62,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case "migrate":
 		return migrate(ctx, environ, stdout, stderr)
 	case "keygen":
-		return keygen(stdout)
+		return keygen(args, stdout, stderr)
 	case "audit":
 		return auditLedger(ctx, args, environ, stdout, stderr)
 	case "version":
@@ -81,6 +82,9 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) error {
 		return fmt.Errorf("the configuration has problems:\n%w", err)
 	}
 	log := newLogger(stderr, cfg.LogLevel)
+	for _, name := range config.Exposed(environ) {
+		log.Warn("everybody on this machine can read the file of a secret: chmod 600 it", "setting", name)
+	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
@@ -89,7 +93,6 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	log.Info("serving", "address", l.Addr().String(), "cloud", cfg.Cloud, "tenant", cfg.TenantID, "version", app.Version())
 	return a.Serve(ctx, l)
 }
 
@@ -106,13 +109,17 @@ func migrate(ctx context.Context, environ []string, stdout, stderr io.Writer) er
 	return err
 }
 
-func keygen(stdout io.Writer) error {
+func keygen(args []string, stdout, stderr io.Writer) error {
+	f := flag.NewFlagSet("evict keygen", flag.ContinueOnError)
+	path := f.String("o", "", "file to make, which only its owner can read; standard output when it is not given")
+	if err := parse(f, args, stderr); err != nil {
+		return err
+	}
 	line, err := auth.GenerateSealKey("key-1")
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(stdout, line)
-	return err
+	return writeKey(*path, stdout, line)
 }
 
 func newLogger(w io.Writer, level slog.Level) *slog.Logger {

@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -29,7 +33,7 @@ func TestAnUnknownCommandIsRefusedWithTheUsage(t *testing.T) {
 
 func TestArgumentsThatMeanNothingAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"serve", "migrate", "keygen", "version"} {
+	for _, command := range []string{"serve", "migrate", "version"} {
 		if _, _, err := start(t, nil, command, "--now"); err == nil || !strings.Contains(err.Error(), command+" takes no arguments") {
 			t.Errorf("%s: got %v", command, err)
 		}
@@ -124,6 +128,76 @@ func TestMigrateSaysFromWhereToWhere(t *testing.T) {
 	again, _, err := start(t, environ, "migrate")
 	if want := "schema " + to + " -> " + to + "\n"; err != nil || again != want {
 		t.Errorf("the second time: got %q, %v, want %q", again, err, want)
+	}
+}
+
+func TestWhatServeCannotUseLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]string{
+		"EVICT_LEDGER_KEY": "PRIVATE+KEY+marked-secret", "EVICT_SEAL_KEYS": "marked-secret", "EVICT_CLIENT_CERTIFICATE": "marked-secret",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			seal, _, _ := start(t, nil, "keygen")
+			key, _, _ := start(t, nil, "audit", "keygen")
+			environ := serveEnviron(dir, seal, key)
+			if name == "EVICT_CLIENT_CERTIFICATE" {
+				environ = append(environ, "EVICT_CLIENT_SECRET=")
+			}
+			_, stderr, err := start(t, append(environ, name+"="+value), "serve")
+			if err == nil || !strings.Contains(err.Error(), name+": ") || strings.Contains(stderr+err.Error(), "marked") {
+				t.Errorf("got %v", err)
+			}
+			if left, _ := os.ReadDir(dir); len(left) > 0 {
+				t.Errorf("it left %v", left)
+			}
+		})
+	}
+}
+
+func TestServeDoesNotSayThatItServesBeforeItsMetricsDo(t *testing.T) {
+	t.Parallel()
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	seal, _, _ := start(t, nil, "keygen")
+	key, _, _ := start(t, nil, "audit", "keygen")
+	_, stderr, err := start(t, append(serveEnviron(t.TempDir(), seal, key), "EVICT_METRICS_LISTEN="+taken.Addr().String()), "serve")
+	if err == nil || !strings.Contains(err.Error(), "EVICT_METRICS_LISTEN") || strings.Contains(stderr, `"msg":"serving"`) {
+		t.Errorf("got %v, and the log\n%s", err, stderr)
+	}
+}
+
+func TestServeWarnsOfAKeyThatOthersCanRead(t *testing.T) {
+	t.Parallel()
+	seal, _, _ := start(t, nil, "keygen")
+	key, _, _ := start(t, nil, "audit", "keygen")
+	for mode, want := range map[os.FileMode]bool{0o644: true, 0o640: false, 0o600: false} {
+		path := filepath.Join(t.TempDir(), "ledger.key")
+		if err := errors.Join(os.WriteFile(path, []byte(key), 0o600), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		log := &serving{cancel: cancel}
+		environ := append(serveEnviron(t.TempDir(), seal, ""), "EVICT_LEDGER_KEY_FILE="+path)
+		if err := run(ctx, nil, environ, log, log); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(log.String(), `"setting":"EVICT_LEDGER_KEY_FILE"`); got != want {
+			t.Errorf("mode %o: warned %v, want %v:\n%s", mode, got, want, log)
+		}
+	}
+}
+
+func TestTheProgramHasOneName(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{usage, auditUsage()} {
+		if strings.Contains(text, "server") || !strings.HasPrefix(text, "usage: evict ") {
+			t.Errorf("it is not called evict:\n%s", text)
+		}
 	}
 }
 

@@ -146,6 +146,35 @@ func TestEveryRouteAnswersEveryRoleAsTheTableSays(t *testing.T) {
 	}
 }
 
+// TestEveryRoleTakesAwayWhatItMaySee: the table above leads these routes to nothing, since they record what is taken.
+func TestEveryRoleTakesAwayWhatItMaySee(t *testing.T) {
+	t.Parallel()
+	c := &clock{}
+	d := small(t, c.use)
+	o := d.signedIn(d.cast.Lead).objects()
+	for _, role := range operator.AllRoles() {
+		b := d.browser()
+		b.signIn(d.operator("Takes", string(role)))
+		c.forward(time.Minute)
+		for page, file := range map[string]string{o.plan: "/targets.csv", o.many + "/report": ".json"} {
+			route, _ := routeOf(t, http.MethodPost, page+file)
+			want := http.StatusOK
+			if seen := b.get(page).status; !route.Admits(operator.Roles{role}) {
+				want = http.StatusForbidden
+			} else if seen != http.StatusOK {
+				want = seen // somebody else's
+			}
+			got := b.post(page+file, nil)
+			if taken := strings.Contains(got.header.Get("Content-Disposition"), "attachment"); got.status != want || taken != (want == http.StatusOK) {
+				t.Errorf("%s: %s answered %d, a file: %v; want %d", role, page+file, got.status, taken, want)
+			}
+			if role == operator.Lead && want != http.StatusOK {
+				t.Errorf("a Lead may not take %s away", page+file)
+			}
+		}
+	}
+}
+
 func expected(route operator.Route, name string, roles operator.Roles) int {
 	switch {
 	case route.Access == operator.Public:

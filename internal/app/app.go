@@ -1,7 +1,8 @@
 // Package app is the only place where the parts are wired. The program and the browser tests both start it.
 //
-// Invariants: nothing is served before the database is bound to this cloud and tenant; shutting down stops accepting,
-// drains, gives the runs back, waits for calls in flight, stops the queue, and closes the database last.
+// Invariants: nothing is written before all that is configured was understood; nothing is served before the database is
+// bound to this cloud and tenant; shutting down stops accepting, drains, gives the runs back, waits for calls in flight,
+// stops the queue, and closes the database last.
 package app
 
 import (
@@ -70,6 +71,10 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	parts, err := understand(cfg, o.Cloud)
+	if err != nil {
+		return nil, err
+	}
 	a = &App{cfg: cfg, log: o.Logger, now: o.Now}
 	db, err := openStore(ctx, cfg, o)
 	if err != nil {
@@ -81,20 +86,16 @@ func New(ctx context.Context, cfg config.Config, o Options) (a *App, err error) 
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	cloud, err := cloudOf(cfg, o.Cloud)
-	if err != nil {
+	if err := a.bind(ctx, parts.cloud.Name); err != nil {
 		return nil, err
 	}
-	if err := a.bind(ctx, cloud.Name); err != nil {
-		return nil, err
-	}
-	if err := a.openNotary(ctx, cloud.Name); err != nil {
+	if err := a.openNotary(ctx, parts); err != nil {
 		return nil, err
 	}
 	if err := a.db.Revoke().SizeQuota(ctx, cmp.Or(cfg.GraphWrites, revoke.QuotaBurst)); err != nil {
 		return nil, fmt.Errorf("sizing the bucket: %w", err)
 	}
-	if err := a.wire(cloud, o); err != nil {
+	if err := a.wire(parts, o); err != nil {
 		return nil, err
 	}
 	if err := a.openQueue(ctx); err != nil {
@@ -153,30 +154,18 @@ func (a *App) bind(ctx context.Context, cloud string) error {
 }
 
 // openNotary checks the ledger against the last checkpoint that left the database, and refuses one that contradicts it.
-func (a *App) openNotary(ctx context.Context, cloud string) error {
-	signer, err := audit.NewSigner(a.cfg.LedgerKey.Reveal())
-	if err != nil {
-		return fmt.Errorf("EVICT_LEDGER_KEY: %w", err)
-	}
-	a.notary, err = notary.Open(ctx, notary.Options{
-		Ledger: a.db.Ledger(), Signer: signer, Cloud: cloud, Tenant: strings.ToLower(a.cfg.TenantID),
-		File: a.cfg.Checkpoints(), Now: a.now, NewID: newID, Logger: a.log,
-	})
+func (a *App) openNotary(ctx context.Context, parts settings) (err error) {
+	o := notaryOptions(a.cfg, a.db.Ledger(), parts.signer, parts.cloud.Name, strings.ToLower(a.cfg.TenantID), a.log)
+	o.Now = a.now
+	a.notary, err = notary.Open(ctx, o)
 	return err
 }
 
-func (a *App) wire(cloud auth.Cloud, o Options) error {
-	keys, err := auth.ParseSealKeys([]byte(a.cfg.SealKeys.Reveal()))
-	if err != nil {
-		return fmt.Errorf("EVICT_SEAL_KEYS: %w", err)
-	}
-	credential, err := credentialOf(a.cfg)
-	if err != nil {
-		return err
-	}
+func (a *App) wire(parts settings, o Options) (err error) {
+	cloud := parts.cloud
 	a.auth, err = auth.New(auth.Options{
-		Cloud: cloud, TenantID: a.cfg.TenantID, ClientID: a.cfg.ClientID, Credential: credential,
-		RedirectURL: a.cfg.RedirectURL(), Keys: keys, Store: a.db.Sessions(), Now: a.now, NewID: newID, Logger: a.log,
+		Cloud: cloud, TenantID: a.cfg.TenantID, ClientID: a.cfg.ClientID, Credential: parts.credential,
+		RedirectURL: a.cfg.RedirectURL(), Keys: parts.seals, Store: a.db.Sessions(), Now: a.now, NewID: newID, Logger: a.log,
 		PostLogoutURL: strings.TrimRight(a.cfg.BaseURL, "/") + "/signin?ended=microsoft",
 		Address:       func(r *http.Request) string { return middleware.GetClientIP(r.Context()) },
 		Match:         func(method, path string) bool { return method == http.MethodGet && web.ReturnPath(path) },
@@ -235,6 +224,7 @@ func (a *App) Serve(ctx context.Context, l net.Listener) error {
 		return errors.Join(err, l.Close(), a.Close())
 	}
 	defer stopMetrics() // last, so that a shutdown can be watched
+	a.log.Info("serving", "address", l.Addr().String(), "cloud", a.cfg.Cloud, "tenant", a.cfg.TenantID, "version", Version())
 	served := make(chan error, 1)
 	go func() { served <- a.server.Serve(l) }()
 	var beside sync.WaitGroup

@@ -9,6 +9,7 @@ import (
 
 	"evict/internal/app"
 	"evict/internal/audit"
+	"evict/internal/audit/audittest"
 )
 
 // verifierKey is what the auditor was given when the ledger began.
@@ -45,6 +46,12 @@ func TestAnAuditorTakesTheEvidenceAwayAndVerifiesItWithoutEvict(t *testing.T) {
 		if err != nil {
 			t.Fatalf("verifying: %v\n%.600s", err, body)
 		}
+		if !strings.HasPrefix(body, `{"evict_export"`) {
+			return r
+		}
+		if alone := audittest.Verify(body, key); (alone == nil) != r.Intact() {
+			t.Errorf("the verifier that was made from the document says %v, and Evict's finds %v", alone, r.Problems)
+		}
 		return r
 	}
 
@@ -77,8 +84,11 @@ func TestAnAuditorTakesTheEvidenceAwayAndVerifiesItWithoutEvict(t *testing.T) {
 	if r := verify(proof); !r.Intact() {
 		t.Errorf("a proof of consistency: %+v", r)
 	}
-	for _, format := range []string{"csv", "ocsf"} {
-		if body := b.post("/ledger/export", url.Values{"format": {format}}).has(http.StatusOK).body; !strings.Contains(body, "REHEARSAL") {
+	if !strings.Contains(proof, "REHEARSAL: nothing is revoked") {
+		t.Error("a proof of a rehearsal does not say so")
+	}
+	for _, format := range []string{"csv", "ocsf", "jsonl"} {
+		if body := b.post("/ledger/export", url.Values{"format": {format}}).has(http.StatusOK).body; !strings.Contains(body, "REHEARSAL") || format != "ocsf" && !strings.Contains(body, "REHEARSAL: nothing is revoked") {
 			t.Errorf("%s of a rehearsal does not say so", format)
 		}
 	}
@@ -88,8 +98,8 @@ func TestAnAuditorTakesTheEvidenceAwayAndVerifiesItWithoutEvict(t *testing.T) {
 			taken++
 		}
 	}
-	if taken != 5 {
-		t.Errorf("%d exports are recorded, want 5", taken)
+	if taken != 6 {
+		t.Errorf("%d exports are recorded, want 6", taken)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"evict/internal/audit"
 	"evict/internal/auth"
 	"evict/internal/config"
 )
@@ -41,19 +42,46 @@ func cloudOf(cfg config.Config, simulator *auth.Cloud) (auth.Cloud, error) {
 	return cloud, nil
 }
 
-// credentialOf is the one client credential that is configured.
-func credentialOf(cfg config.Config) (auth.Credential, error) {
+// settings are those of a configuration that have a text of their own, once it is understood.
+type settings struct {
+	cloud      auth.Cloud
+	signer     *audit.Signer
+	seals      *auth.SealKeys
+	credential auth.Credential
+}
+
+// understand reads them, before anything is written. The error joins every problem found.
+func understand(cfg config.Config, simulator *auth.Cloud) (s settings, err error) {
+	var errs [4]error
+	s.cloud, errs[0] = cloudOf(cfg, simulator)
+	s.signer, errs[1] = LedgerSigner(cfg)
+	if s.seals, err = auth.ParseSealKeys([]byte(cfg.SealKeys.Reveal())); err != nil {
+		errs[2] = fmt.Errorf("EVICT_SEAL_KEYS: %w", err)
+	}
+	name, credential, err := credentialOf(cfg)
+	if err != nil {
+		errs[3] = fmt.Errorf("%s: %w", name, err)
+	}
+	s.credential = credential
+	return s, errors.Join(errs[:]...)
+}
+
+// credentialOf is the one client credential that is configured, and the name of its setting.
+func credentialOf(cfg config.Config) (name string, c auth.Credential, err error) {
 	switch {
 	case cfg.ClientSecret != "":
-		return auth.SecretCredential(cfg.ClientSecret.Reveal())
+		c, err = auth.SecretCredential(cfg.ClientSecret.Reveal())
+		return "EVICT_CLIENT_SECRET", c, err
 	case cfg.ClientCertificate != "":
-		return auth.CertificateCredential([]byte(cfg.ClientCertificate.Reveal()))
+		c, err = auth.CertificateCredential([]byte(cfg.ClientCertificate.Reveal()))
+		return "EVICT_CLIENT_CERTIFICATE", c, err
 	case cfg.FederatedTokenFile != "":
-		return auth.AssertionFileCredential(cfg.FederatedTokenFile)
+		c, err = auth.AssertionFileCredential(cfg.FederatedTokenFile)
+		return "EVICT_FEDERATED_TOKEN_FILE", c, err
 	case cfg.ManagedIdentityClientID == "system":
-		return auth.ManagedIdentityCredential(""), nil
+		return "EVICT_MANAGED_IDENTITY_CLIENT_ID", auth.ManagedIdentityCredential(""), nil
 	default:
-		return auth.ManagedIdentityCredential(cfg.ManagedIdentityClientID), nil
+		return "EVICT_MANAGED_IDENTITY_CLIENT_ID", auth.ManagedIdentityCredential(cfg.ManagedIdentityClientID), nil
 	}
 }
 

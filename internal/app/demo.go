@@ -62,8 +62,8 @@ type RunningDemo struct {
 }
 
 // StartDemo starts the simulator and makes a console for it at baseURL. The caller serves App and then calls Close.
-func StartDemo(ctx context.Context, o DemoOptions, baseURL string, ao Options) (d *RunningDemo, err error) {
-	d = &RunningDemo{BaseURL: baseURL}
+func StartDemo(ctx context.Context, o DemoOptions, baseURL string, ao Options) (_ *RunningDemo, err error) {
+	d := &RunningDemo{BaseURL: baseURL}
 	d.Sim, err = entrasim.New(entrasim.Options{
 		Seed: o.Seed, People: o.People, Latency: o.Latency, ReadBackLag: o.Lag, Logger: o.Logger, Now: ao.Now,
 		App: entrasim.AppRegistration{

@@ -67,16 +67,19 @@ func (a *App) serveMetrics(ctx context.Context) (stop func(), err error) {
 	return func() { _ = s.Close(); <-done }, nil
 }
 
+// collector hands the gauges to Prometheus.
+type collector struct{ app *App }
+
 // Describe implements prometheus.Collector: what is measured is known when it is.
-func (a *App) Describe(chan<- *prometheus.Desc) {}
+func (c collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
-func (a *App) Collect(out chan<- prometheus.Metric) {
+func (c collector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	gauges, err := a.gauges(ctx)
+	gauges, err := c.app.gauges(ctx)
 	if err != nil {
-		a.log.Warn("measuring the ledger", "error", err)
+		c.app.log.Warn("measuring the ledger", "error", err)
 		out <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(err), errors.New("the ledger could not be read"))
 		return
 	}
@@ -88,6 +91,6 @@ func (a *App) Collect(out chan<- prometheus.Metric) {
 // metrics answers in Prometheus' formats, from a registry of its own.
 func (a *App) metrics() http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(a, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(collector{a}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)})
 }

@@ -164,6 +164,11 @@ func opened(signed, public string) (*note.Note, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not signed by %s: %w", KeyID(public), err)
 	}
+	for _, sig := range n.Sigs { // or the last character could be another one that decodes to the same
+		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
+			return nil, fmt.Errorf("the signature of %s: %w", KeyID(public), err)
+		}
+	}
 	return n, nil
 }
 

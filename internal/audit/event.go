@@ -54,6 +54,8 @@ const (
 	Reconciled     Kind = "ledger.reconciled" // it was compared with Entra's own log
 	LedgerRollback Kind = "ledger.rollback"   // a tree that contradicts the last checkpoint was accepted
 	LedgerRemoved  Kind = "ledger.removed"    // retention: the bytes of a sealed range were removed
+
+	LedgerUnwitnessed Kind = "ledger.unwitnessed" // a process began without a checkpoint outside the database
 )
 
 // Kinds lists every kind, in the order in which a filter offers them.
@@ -63,7 +65,7 @@ func Kinds() []Kind {
 		RunStarted, RunStopping, RunPaused, RunResumed, RunCancelled, RunFinished,
 		TargetAttempted, TargetAccepted, TargetConfirmed, TargetUnconfirmed, TargetNotCovered, TargetRefused,
 		TargetFailed, TargetSkipped, SettingsChanged, OutsideAction,
-		LedgerKey, LedgerExported, LedgerVerified, Reconciled, LedgerRollback, LedgerRemoved,
+		LedgerKey, LedgerExported, LedgerVerified, Reconciled, LedgerRollback, LedgerRemoved, LedgerUnwitnessed,
 	}
 }
 

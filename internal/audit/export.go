@@ -27,9 +27,9 @@ type Manifest struct {
 	Version       string // of the program
 	Size          int64  // of the tree that the export is of, fixed at its start
 	Root          Hash
-	Removed       int64    // events up to here may have been removed by retention; 0: none
-	Checkpoint    string   // the newest one of at most Size events; "" when there is none
-	Keys          []string // the verifier keys that the ledger has named, the oldest first
+	Removed       int64   // events up to here may have been removed by retention; 0: none
+	Checkpoint    string  // the newest one of at most Size events; "" when there is none
+	Keys          Keyring // that the ledger has named
 }
 
 // whole reports whether nothing is left out: the root can be computed from the export alone.

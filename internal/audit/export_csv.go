@@ -100,19 +100,31 @@ func WriteCSV(out *bufio.Writer, cells []string) {
 	_, _ = out.WriteString("\r\n")
 }
 
-// SafeCell makes a text from outside harmless in a spreadsheet: what would be exported for a formula gets a leading
-// apostrophe, and characters that hide or reorder others are written out, as \u and four digits.
+// SafeCell makes a text from outside harmless in a spreadsheet: what would be taken for a formula gets a leading
+// apostrophe, and characters that hide or reorder others are written out, as \u and four digits or \U and eight.
 func SafeCell(s string) string {
 	var b strings.Builder
-	if begin, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, " \u00a0\u3000")); strings.ContainsRune("=+-@\t\r＝＋－＠", begin) {
+	begin, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(s, passedOver))
+	if strings.ContainsRune("=+-@＝＋－＠", begin) || strings.HasPrefix(s, "\t") || strings.HasPrefix(s, "\r") {
 		b.WriteByte('\'')
 	}
 	for _, r := range s {
-		if unicode.IsControl(r) || isBidi(r) || r == '\u2028' || r == '\u2029' {
+		switch {
+		case !hides(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
 			fmt.Fprintf(&b, `\u%04x`, r)
-			continue
 		}
-		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// passedOver reports whether a spreadsheet may pass over r before it looks for a formula.
+func passedOver(r rune) bool { return unicode.IsSpace(r) || hides(r) }
+
+// hides reports whether r is not seen, or hides or reorders what is.
+func hides(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
 }

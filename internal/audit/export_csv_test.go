@@ -75,6 +75,8 @@ func TestCellsAreHarmless(t *testing.T) {
 		"Ada": "Ada", "": "", "=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM": "'@SUM", "\tx": `'\u0009x`, "\rx": `'\u000dx`,
 		"a\nb": `a\u000ab`, "a\u202eb": `a\u202eb`, "a\u2066b\u200f": `a\u2066b\u200f`, "Zoë 😀": "Zoë 😀", "\x00": `\u0000`, "\xff": "\ufffd",
 		"＝1": "'＝1", "  =1": "'  =1", "\u00a0@x": "'\u00a0@x",
+		"\u2003=1": "'\u2003=1", "\ufeff=1": `'\ufeff=1`, "\u200b=1": `'\u200b=1`, "\n=1": `'\u000a=1`, "a\u206ab": `a\u206ab`, "a\u200db": `a\u200db`,
+		"\U000e0001x": `\U000e0001x`, "\U000e0001=x": `'\U000e0001=x`,
 	} {
 		if got := audit.SafeCell(in); got != want {
 			t.Errorf("SafeCell(%q) = %q, want %q", in, got, want)

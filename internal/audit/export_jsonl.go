@@ -21,7 +21,7 @@ type manifestLine struct {
 	Origin      string    `json:"origin"`
 	Cloud       string    `json:"cloud"`
 	Tenant      string    `json:"tenant"`
-	Rehearsal   bool      `json:"rehearsal,omitempty"`
+	Rehearsal   string    `json:"rehearsal,omitempty"` // the word, on a simulated tenant
 	At          string    `json:"at"`
 	By          Person    `json:"by"`
 	Query       queryText `json:"query"`
@@ -32,7 +32,7 @@ type manifestLine struct {
 	Removed     int64     `json:"removed_through,omitempty"`
 	Checkpoint  string    `json:"checkpoint,omitempty"`
 	Consistency []Hash    `json:"consistency,omitempty"`
-	Keys        []string  `json:"keys"`
+	Keys        Keyring   `json:"keys"`
 }
 
 // queryText is what of a query chooses events, as plain strings.
@@ -68,12 +68,19 @@ type endLine struct {
 	Last    int64 `json:"last"`
 }
 
+func rehearsal(yes bool) string {
+	if yes {
+		return Rehearsed
+	}
+	return ""
+}
+
 func (j *jsonLines) begin() error {
 	m := j.m
 	line := manifestLine{
-		Export: 1, Origin: Origin(m.Cloud, m.Tenant), Cloud: m.Cloud, Tenant: m.Tenant, Rehearsal: m.Rehearsal, At: m.At, By: m.By,
+		Export: 1, Origin: Origin(m.Cloud, m.Tenant), Cloud: m.Cloud, Tenant: m.Tenant, Rehearsal: rehearsal(m.Rehearsal), At: m.At, By: m.By,
 		Query: queryTextOf(m.Query), Version: m.Version, Whole: m.whole(), Size: m.Size, Root: m.Root, Removed: m.Removed,
-		Checkpoint: m.Checkpoint, Keys: append([]string{}, m.Keys...),
+		Checkpoint: m.Checkpoint, Keys: append(Keyring{}, m.Keys...),
 	}
 	var err error
 	if line.Consistency, err = j.consistency(); err != nil {

@@ -101,6 +101,15 @@ func ocsfKindOf(e Event) ocsfKind {
 	if e.Kind == LedgerVerified && e.Outcome != "intact" {
 		k.severity, k.status, k.message = ocsfHigh, ocsfFailure, "The ledger was verified, and problems were found"
 	}
+	if e.Kind == Reconciled {
+		switch e.Outcome {
+		case Agrees:
+		case Differs:
+			k.severity, k.status, k.message = ocsfMedium, ocsfFailure, "The ledger was compared with Entra's own log, and they differ"
+		default:
+			k.severity, k.status, k.message = ocsfLow, "unclear", "The ledger was compared with Entra's own log; not all could be told"
+		}
+	}
 	return k
 }
 
@@ -133,11 +142,12 @@ var ocsfKinds = map[Kind]ocsfKind{
 
 	SettingsChanged: {ocsfEntityManagement, ocsfUpdate, "", ocsfLow, ocsfSuccess, "The console's settings were changed"},
 
-	LedgerOpened:   {ocsfEntityManagement, ocsfCreate, "", ocsfInfo, ocsfSuccess, "The ledger was opened, for one tenant"},
-	LedgerKey:      {ocsfEntityManagement, ocsfUpdate, "", ocsfLow, ocsfSuccess, "The ledger has a new key for its checkpoints"},
-	LedgerExported: {ocsfEntityManagement, ocsfRead, "", ocsfInfo, ocsfSuccess, "Data was exported"},
-	LedgerVerified: {ocsfEntityManagement, ocsfOther, "Verify", ocsfInfo, ocsfSuccess, "The ledger was verified: intact"},
-	Reconciled:     {ocsfEntityManagement, ocsfOther, "Reconcile", ocsfInfo, ocsfSuccess, "The ledger was compared with Entra's own log"},
-	LedgerRollback: {ocsfEntityManagement, ocsfOther, "Accept Rollback", ocsfHigh, ocsfSuccess, "A ledger that contradicts its last checkpoint was accepted"},
-	LedgerRemoved:  {ocsfEntityManagement, ocsfDelete, "", ocsfMedium, ocsfSuccess, "Retention removed events; their hashes stay"},
+	LedgerOpened:      {ocsfEntityManagement, ocsfCreate, "", ocsfInfo, ocsfSuccess, "The ledger was opened, for one tenant"},
+	LedgerKey:         {ocsfEntityManagement, ocsfUpdate, "", ocsfLow, ocsfSuccess, "The ledger has a new key for its checkpoints"},
+	LedgerExported:    {ocsfEntityManagement, ocsfRead, "", ocsfInfo, ocsfSuccess, "Data was exported"},
+	LedgerVerified:    {ocsfEntityManagement, ocsfOther, "Verify", ocsfInfo, ocsfSuccess, "The ledger was verified: intact"},
+	Reconciled:        {ocsfEntityManagement, ocsfOther, "Reconcile", ocsfInfo, ocsfSuccess, "The ledger was compared with Entra's own log: they agree"},
+	LedgerRollback:    {ocsfEntityManagement, ocsfOther, "Accept Rollback", ocsfHigh, ocsfSuccess, "A ledger that contradicts its last checkpoint was accepted"},
+	LedgerUnwitnessed: {ocsfEntityManagement, ocsfOther, "Start", ocsfMedium, ocsfSuccess, "A console began without a checkpoint outside its database"},
+	LedgerRemoved:     {ocsfEntityManagement, ocsfDelete, "", ocsfMedium, ocsfSuccess, "Retention removed events; their hashes stay"},
 }

@@ -263,6 +263,22 @@ func TestOnlyAProofIsASuccess(t *testing.T) {
 	}
 }
 
+func TestLogsThatDifferAskForAction(t *testing.T) {
+	t.Parallel()
+	for outcome, want := range map[string][3]string{
+		audit.Agrees:  {"Informational", "Success", "they agree"},
+		audit.Differs: {"Medium", "Failure", "they differ"},
+		audit.Unclear: {"Low", "unclear", "not all could be told"},
+	} {
+		e := full()
+		e.Kind, e.Outcome = audit.Reconciled, outcome
+		got := ocsf(t, e)
+		if message, _ := got["message"].(string); got["severity"] != want[0] || got["status"] != want[1] || !strings.Contains(message, want[2]) {
+			t.Errorf("%s: %v, %v, %q", outcome, got["severity"], got["status"], message)
+		}
+	}
+}
+
 func TestASessionThatARunEndedIsItsTargets(t *testing.T) {
 	t.Parallel()
 	e := full()

@@ -99,7 +99,7 @@ func (b *book) Hashes(_ context.Context, indexes []int64) ([]audit.Hash, error) 
 func (b *book) manifest(q audit.Query) audit.Manifest {
 	return audit.Manifest{
 		Cloud: full().Cloud, Tenant: full().Tenant, At: "2026-11-24T10:00:00.000Z", By: audit.Person{OID: "o", UPN: "auditor@contoso.example"},
-		Query: q, Version: "v1", Size: b.tree.Size, Root: b.tree.Root(), Keys: []string{"evict+01234567+key"},
+		Query: q, Version: "v1", Size: b.tree.Size, Root: b.tree.Root(), Keys: audit.Keyring{{Seq: 2, Key: "evict+01234567+key"}},
 	}
 }
 
@@ -119,7 +119,7 @@ type (
 		Origin      string            `json:"origin"`
 		Cloud       string            `json:"cloud"`
 		Tenant      string            `json:"tenant"`
-		Rehearsal   bool              `json:"rehearsal"`
+		Rehearsal   string            `json:"rehearsal"`
 		At          string            `json:"at"`
 		By          audit.Person      `json:"by"`
 		Query       map[string]string `json:"query"`
@@ -130,7 +130,7 @@ type (
 		Removed     int64             `json:"removed_through"`
 		Checkpoint  string            `json:"checkpoint"`
 		Consistency []audit.Hash      `json:"consistency"`
-		Keys        []string          `json:"keys"`
+		Keys        audit.Keyring     `json:"keys"`
 	}
 	middleLine struct {
 		Seq     int64         `json:"seq"`
@@ -187,7 +187,7 @@ func TestAWholeExportHoldsTheExactBytes(t *testing.T) {
 	want := firstLine{
 		Version: 1, Origin: "evict/public/" + full().Tenant, Cloud: "public", Tenant: full().Tenant, At: "2026-11-24T10:00:00.000Z",
 		By: audit.Person{OID: "o", UPN: "auditor@contoso.example"}, Query: map[string]string{}, Program: "v1", Whole: true, Size: 2506,
-		Root: b.tree.Root(), Keys: []string{"evict+01234567+key"},
+		Root: b.tree.Root(), Keys: audit.Keyring{{Seq: 2, Key: "evict+01234567+key"}},
 	}
 	if diff := cmp.Diff(want, got.first); diff != "" {
 		t.Errorf("manifest (-want +got):\n%s", diff)
@@ -424,11 +424,13 @@ func TestWhatIsExportedVerifies(t *testing.T) {
 	b := bookOf(t, 2200)
 	b.add(t, says(audit.LedgerKey, map[string]string{"key": key.Public()}))
 	sealed := b.sign(t, key, 1500)
-	b.add(t, says(audit.LedgerRemoved, map[string]string{
-		"through": "1500", "root": sealed.Root.String(), "events": "1500", "checkpoint": sealed.Note,
-	}))
+	retention, err := key.SignRemoval(sealed.Origin, audit.Removal{Through: 1500, Root: sealed.Root, Events: 1500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.add(t, says(audit.LedgerRemoved, retention.Detail()))
 	m := b.manifest(audit.Query{})
-	m.Checkpoint, m.Keys = b.sign(t, key, 2100).Note, []string{key.Public()}
+	m.Checkpoint, m.Keys = b.sign(t, key, 2100).Note, audit.Keyring{{Seq: 2201, Key: key.Public()}}
 	removed := *b
 	removed.bodies = append([][]byte{}, b.bodies...)
 	clear(removed.bodies[:1500])
@@ -535,7 +537,7 @@ func TestEachFormatSaysThatItWasARehearsal(t *testing.T) {
 	t.Parallel()
 	b := bookOf(t, 2)
 	for f, mark := range map[audit.Format]string{
-		audit.JSONLines: `"rehearsal":true`, audit.CSV: `,"REHEARSAL: nothing is revoked"`, audit.OCSF: `"labels":["REHEARSAL"]`,
+		audit.JSONLines: `"rehearsal":"REHEARSAL: nothing is revoked"`, audit.CSV: `,"REHEARSAL: nothing is revoked"`, audit.OCSF: `"labels":["REHEARSAL"]`,
 	} {
 		m := b.manifest(audit.Query{})
 		if real := export(t, b, f, m); strings.Contains(strings.ToLower(real), "rehearsal") {

@@ -13,7 +13,7 @@ const RevocationActivity = "Update StsRefreshTokenValidFrom Timestamp"
 
 // Limits of one comparison. Microsoft's own download of the log ends at 250,000 rows as well.
 const (
-	MaxSpan   = 31 * 24 * time.Hour // Entra keeps the log for 30 days
+	MaxSpan   = Kept
 	MaxClaims = 250_000             // of ours, and of Entra's rows
 )
 
@@ -27,6 +27,8 @@ const (
 	// Late is for how long a missing row means nothing. Rows appear minutes later; Microsoft used to publish 2 minutes
 	// for 95 % and 5 for 99 %, and promises nothing now.
 	Late = 15 * time.Minute
+	// Kept is for how long Entra keeps the log that Microsoft Graph gives. Graph gives it only with Entra ID P1 or P2.
+	Kept = 30 * 24 * time.Hour
 )
 
 // Witnessed is one row of Entra's own directory audit log that tells of a revocation. Ids are lower case.
@@ -68,33 +70,64 @@ type Ours struct {
 type Window struct {
 	From, To time.Time
 	AsOf     time.Time // when Entra's log was read
+	KeptFrom time.Time // rows from before may be gone from Entra's log; zero: none is
 }
 
 func (w Window) holds(t time.Time) bool { return !t.Before(w.From) && t.Before(w.To) }
 
-// Reconciliation is the comparison of both logs over a time. Of ours, Matched + Unwitness + Early + Unsure is all; of
-// Entra's rows, those that belong to ours, Foreign, Own and Sync are all.
+// Reconciliation is the comparison of both logs over a time. Of ours, Matched + Unwitness + Early + Old + Unsure is all; of
+// Entra's rows, those that belong to ours, Foreign, Own, Sync and Named are all.
 type Reconciliation struct {
 	Matched   int         // of ours, with a row
 	Unwitness []Ours      // ours that must have a row, and have none
 	Early     []Ours      // the same, but too young to tell
+	Old       []Ours      // the same, but from before Window.KeptFrom
 	Unsure    int         // ours that need not have a row, and have none
 	Rows      int         // Entra's
 	Foreign   []Witnessed // rows without an event of ours, done by people to others or by applications; a password reset writes one too
 	Own       []Witnessed // rows that people caused for themselves: a password change, or signing out everywhere
 	Sync      []Witnessed // rows of the synchronisation service: password changes on premises
+	Named     []Witnessed // rows by accounts and applications that are only named like it
+	Faded     bool        // the window begins before Window.KeptFrom
+	Unread    Unread      // rows that were not understood; whoever reads an export sets it
 }
 
-// Agrees reports whether everything of ours that must have a row has one, and no other was revoked beside it.
-func (r Reconciliation) Agrees() bool { return len(r.Unwitness)+len(r.Foreign) == 0 }
+// Unread counts the rows of an export that were not understood: it is not the whole log then.
+type Unread struct {
+	Revocations int // about revocations
+	Unknown     int // about what, they do not say
+}
 
-// FromSync reports whether a row is of the synchronisation service: by the client that the row names, which Microsoft's
-// own hunting query goes by, or by the name of its account (Sync_<server>_<id>, or ADToAADSyncServiceAccount of cloud
-// sync) or application (ConnectSyncProvisioning_<server>_<id>). Names can be imitated, so pages show who it was.
-func FromSync(w Witnessed) bool {
-	if strings.EqualFold(w.Client, "DirectorySync") {
-		return true
+// All is how many they are.
+func (u Unread) All() int { return u.Revocations + u.Unknown }
+
+// The outcomes of a comparison, as its event says them.
+const (
+	Agrees  = "agrees"  // everything of ours that must have a row has one, and no other was revoked beside it
+	Differs = "differs" // not so
+	Unclear = "unclear" // nothing differs, but not all could be told
+)
+
+// Outcome is how the logs compare.
+func (r Reconciliation) Outcome() string {
+	switch {
+	case len(r.Unwitness)+len(r.Foreign) > 0:
+		return Differs
+	case r.Faded || len(r.Named)+r.Unread.All() > 0:
+		return Unclear
+	default:
+		return Agrees
 	}
+}
+
+// FromSync reports whether a row is of the synchronisation service, by the client that it names: Microsoft's own hunting
+// query goes by that.
+func FromSync(w Witnessed) bool { return strings.EqualFold(w.Client, "DirectorySync") }
+
+// NamedLikeSync reports whether a row is by an account with the name of the synchronisation service's
+// (Sync_<server>_<id>, or ADToAADSyncServiceAccount of cloud sync), or by such an application
+// (ConnectSyncProvisioning_<server>_<id>). It proves nothing: whoever may create users may create such a one.
+func NamedLikeSync(w Witnessed) bool {
 	upn, app := strings.ToLower(w.ByUPN), strings.ToLower(w.ByApp)
 	return strings.HasPrefix(upn, "sync_") || strings.HasPrefix(upn, "adtoaadsyncserviceaccount@") ||
 		strings.HasPrefix(app, "connectsyncprovisioning_")
@@ -107,12 +140,15 @@ func Reconcile(ours []Ours, theirs []Witnessed, w Window) Reconciliation {
 	m := newMatching(ours, theirs)
 	exactly := func(c Claim) {
 		m.pair(Slack, func(o Ours) (pairKey, bool) { return pairKey{o.Operator.OID, o.Target.OID}.lower(), o.Claim == c },
-			func(t Witnessed) pairKey { return pairKey{t.ByOID, t.TargetOID}.lower() })
+			func(t Witnessed) (pairKey, bool) { return pairKey{t.ByOID, t.TargetOID}.lower(), true })
 	}
 	exactly(Surely)
 	exactly(Perhaps)
+	// By hand means by anybody, but not by the synchronisation service: a password change on premises is none of ours.
 	m.pair(HandSlack, func(o Ours) (pairKey, bool) { return pairKey{"", o.Target.OID}.lower(), o.Claim == ByHand },
-		func(t Witnessed) pairKey { return pairKey{"", t.TargetOID}.lower() })
+		func(t Witnessed) (pairKey, bool) {
+			return pairKey{"", t.TargetOID}.lower(), !FromSync(t) && !NamedLikeSync(t)
+		})
 	return m.result(w)
 }
 
@@ -127,15 +163,11 @@ type matching struct {
 	theirs   []Witnessed
 	answered []bool // of ours
 	taken    []bool // of theirs
-	sync     []bool // of theirs: no event of ours can be theirs
 }
 
 func newMatching(ours []Ours, theirs []Witnessed) *matching {
 	m := &matching{ours: ours, theirs: withoutRepeats(theirs)}
-	m.answered, m.taken, m.sync = make([]bool, len(ours)), make([]bool, len(m.theirs)), make([]bool, len(m.theirs))
-	for i, t := range m.theirs {
-		m.sync[i] = FromSync(t)
-	}
+	m.answered, m.taken = make([]bool, len(ours)), make([]bool, len(m.theirs))
 	return m
 }
 
@@ -152,8 +184,8 @@ func withoutRepeats(rows []Witnessed) []Witnessed {
 	return out
 }
 
-// pair finds rows for those of ours that are meant and have none yet.
-func (m *matching) pair(slack time.Duration, ours func(Ours) (pairKey, bool), theirs func(Witnessed) pairKey) {
+// pair finds rows, among those that are meant, for those of ours that are meant and have none yet.
+func (m *matching) pair(slack time.Duration, ours func(Ours) (pairKey, bool), theirs func(Witnessed) (pairKey, bool)) {
 	waiting, rows := map[pairKey][]int{}, map[pairKey][]int{}
 	for i, o := range m.ours {
 		if k, meant := ours(o); meant && !m.answered[i] {
@@ -161,7 +193,7 @@ func (m *matching) pair(slack time.Duration, ours func(Ours) (pairKey, bool), th
 		}
 	}
 	for i, t := range m.theirs {
-		if k := theirs(t); len(waiting[k]) > 0 && !m.taken[i] && !m.sync[i] {
+		if k, meant := theirs(t); meant && len(waiting[k]) > 0 && !m.taken[i] {
 			rows[k] = append(rows[k], i)
 		}
 	}
@@ -249,7 +281,7 @@ func (m *matching) nearest(a, b []int, slack time.Duration) {
 
 // result sorts out what lies in the window.
 func (m *matching) result(w Window) Reconciliation {
-	var r Reconciliation
+	r := Reconciliation{Faded: w.From.Before(w.KeptFrom)}
 	for i, o := range m.ours {
 		switch {
 		case !w.holds(o.T0):
@@ -259,6 +291,8 @@ func (m *matching) result(w Window) Reconciliation {
 			r.Unsure++
 		case o.T0.After(w.AsOf.Add(-Late)):
 			r.Early = append(r.Early, o)
+		case o.T0.Before(w.KeptFrom):
+			r.Old = append(r.Old, o)
 		default:
 			r.Unwitness = append(r.Unwitness, o)
 		}
@@ -270,8 +304,10 @@ func (m *matching) result(w Window) Reconciliation {
 		r.Rows++
 		switch {
 		case m.taken[i]:
-		case m.sync[i]:
+		case FromSync(t):
 			r.Sync = append(r.Sync, t)
+		case NamedLikeSync(t):
+			r.Named = append(r.Named, t)
 		case t.ByOID != "" && strings.EqualFold(t.ByOID, t.TargetOID):
 			r.Own = append(r.Own, t)
 		default:
@@ -279,7 +315,7 @@ func (m *matching) result(w Window) Reconciliation {
 		}
 	}
 	byTime := func(x, y Witnessed) int { return x.At.Compare(y.At) }
-	for _, list := range [][]Witnessed{r.Foreign, r.Own, r.Sync} {
+	for _, list := range [][]Witnessed{r.Foreign, r.Own, r.Sync, r.Named} {
 		slices.SortStableFunc(list, byTime)
 	}
 	return r

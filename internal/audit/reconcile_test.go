@@ -45,7 +45,9 @@ func seqsOf(list []audit.Ours) (seqs []int64) {
 func TestBothLogsAreMatchedOneToOne(t *testing.T) {
 	t.Parallel()
 	const sure, perhaps, hand = audit.Surely, audit.Perhaps, audit.ByHand
-	sync := audit.Witnessed{ID: "s", ByOID: "op", ByUPN: "op@x.example", TargetOID: "v", At: clockAt(0), Client: "DirectorySync"}
+	sync := audit.Witnessed{ID: "s", ByOID: "dc", ByUPN: "dc@x.example", TargetOID: "v", At: clockAt(0), Client: "DirectorySync"}
+	named := audit.Witnessed{ID: "n", ByOID: "evil", ByUPN: "sync_evil@x.example", TargetOID: "v", At: clockAt(0)}
+	ops := audit.Witnessed{ID: "o", ByOID: "ops", ByUPN: "sync_ops@x.example", TargetOID: "v", At: clockAt(0)}
 	app := audit.Witnessed{ID: "app", ByApp: "Playbook", TargetOID: "v", At: clockAt(0)}
 	tests := map[string]struct {
 		ours             []audit.Ours
@@ -54,6 +56,8 @@ func TestBothLogsAreMatchedOneToOne(t *testing.T) {
 		matched, unsure  int
 		missing, early   []int64
 		foreign, own, by []string
+		named            []string
+		old              []int64
 	}{
 		"both":                {ours: []audit.Ours{our(1, "op", "v", 0, sure)}, theirs: []audit.Witnessed{row("a", "op", "v", 2)}, matched: 1},
 		"ids in another case": {ours: []audit.Ours{our(1, "OP", "v", 0, sure)}, theirs: []audit.Witnessed{row("a", "op", "V", 2)}, matched: 1},
@@ -73,12 +77,21 @@ func TestBothLogsAreMatchedOneToOne(t *testing.T) {
 		"lost, but it happened":  {ours: []audit.Ours{our(1, "op", "v", 0, perhaps)}, theirs: []audit.Witnessed{row("a", "op", "v", 1)}, matched: 1},
 		"sure goes before perhaps": {ours: []audit.Ours{our(1, "op", "v", 0, perhaps), our(2, "op", "v", 60, sure)}, theirs: []audit.Witnessed{row("a", "op", "v", 1)},
 			matched: 1, unsure: 1},
-		"written down by hand": {ours: []audit.Ours{our(1, "op", "v", 0, hand)}, theirs: []audit.Witnessed{row("a", "colleague", "v", -800)}, matched: 1},
-		"only written down":    {ours: []audit.Ours{our(1, "op", "v", 0, hand)}, missing: []int64{1}},
-		"by an application":    {theirs: []audit.Witnessed{app}, foreign: []string{"app"}},
-		"for themselves":       {theirs: []audit.Witnessed{row("a", "v", "v", 0)}, own: []string{"a"}},
-		"the sync service":     {ours: []audit.Ours{our(1, "op", "v", 0, sure)}, theirs: []audit.Witnessed{sync}, missing: []int64{1}, by: []string{"s"}},
-		"too young":            {ours: []audit.Ours{our(1, "op", "v", 0, sure), our(2, "op", "v", -901, sure)}, window: audit.Window{From: day.From, To: day.To, AsOf: noon}, early: []int64{1}, missing: []int64{2}},
+		"written down by hand":                    {ours: []audit.Ours{our(1, "op", "v", 0, hand)}, theirs: []audit.Witnessed{row("a", "colleague", "v", -800)}, matched: 1},
+		"only written down":                       {ours: []audit.Ours{our(1, "op", "v", 0, hand)}, missing: []int64{1}},
+		"by an application":                       {theirs: []audit.Witnessed{app}, foreign: []string{"app"}},
+		"for themselves":                          {theirs: []audit.Witnessed{row("a", "v", "v", 0)}, own: []string{"a"}},
+		"the sync service":                        {ours: []audit.Ours{our(1, "op", "v", 0, sure)}, theirs: []audit.Witnessed{sync}, missing: []int64{1}, by: []string{"s"}},
+		"an operator named like the sync service": {ours: []audit.Ours{our(1, "ops", "v", 0, sure)}, theirs: []audit.Witnessed{ops}, matched: 1},
+		"by hand is not by the sync service":      {ours: []audit.Ours{our(1, "op", "v", 0, hand)}, theirs: []audit.Witnessed{sync, named}, missing: []int64{1}, by: []string{"s"}, named: []string{"n"}},
+		"only named like the sync service":        {theirs: []audit.Witnessed{named}, named: []string{"n"}},
+		"older than Entra keeps its log": {
+			ours:    []audit.Ours{our(1, "op", "v", -1, sure), our(2, "op", "u", -1, sure), our(3, "op", "w", 1, sure)},
+			theirs:  []audit.Witnessed{row("a", "op", "v", -1)},
+			window:  audit.Window{From: day.From, To: day.To, AsOf: day.AsOf, KeptFrom: noon},
+			matched: 1, old: []int64{2}, missing: []int64{3},
+		},
+		"too young": {ours: []audit.Ours{our(1, "op", "v", 0, sure), our(2, "op", "v", -901, sure)}, window: audit.Window{From: day.From, To: day.To, AsOf: noon}, early: []int64{1}, missing: []int64{2}},
 		"at the window's edges": {
 			ours:    []audit.Ours{our(1, "op", "v", -1, sure), our(2, "op", "u", 0, sure), our(3, "op", "w", 60, sure)},
 			theirs:  []audit.Witnessed{row("a", "op", "v", 1), row("b", "op", "u", -2), row("c", "op", "w", 60), row("d", "op", "z", -1), row("e", "op", "z", 59)},
@@ -100,6 +113,9 @@ func TestBothLogsAreMatchedOneToOne(t *testing.T) {
 			if m, e := seqsOf(got.Unwitness), seqsOf(got.Early); !slices.Equal(m, tt.missing) || !slices.Equal(e, tt.early) {
 				t.Errorf("got missing %v and early %v, want %v and %v", m, e, tt.missing, tt.early)
 			}
+			if o, n := seqsOf(got.Old), rowIDs(got.Named); !slices.Equal(o, tt.old) || !slices.Equal(n, tt.named) {
+				t.Errorf("got old %v and named %v, want %v and %v", o, n, tt.old, tt.named)
+			}
 			if f, o, s := rowIDs(got.Foreign), rowIDs(got.Own), rowIDs(got.Sync); !slices.Equal(f, tt.foreign) || !slices.Equal(o, tt.own) || !slices.Equal(s, tt.by) {
 				t.Errorf("got foreign %v, own %v, sync %v, want %v, %v, %v", f, o, s, tt.foreign, tt.own, tt.by)
 			}
@@ -110,13 +126,30 @@ func TestBothLogsAreMatchedOneToOne(t *testing.T) {
 func TestTheSynchronisationServiceIsToldByClientOrName(t *testing.T) {
 	t.Parallel()
 	for want, rows := range map[bool][]audit.Witnessed{
-		true: {{Client: "DirectorySync"}, {ByUPN: "Sync_DC01_3f0c@x.onmicrosoft.com"}, {ByUPN: "ADToAADSyncServiceAccount@x.onmicrosoft.com"},
+		true: {{ByUPN: "Sync_DC01_3f0c@x.onmicrosoft.com"}, {ByUPN: "ADToAADSyncServiceAccount@x.onmicrosoft.com"},
 			{ByApp: "ConnectSyncProvisioning_DC01_3f0c"}},
-		false: {{}, {ByUPN: "sync@x.example"}, {ByApp: "Sync_DC01"}, {ByUPN: "a.sync_b@x.example"}, {ByApp: "Microsoft Graph"}},
+		false: {{}, {Client: "DirectorySync"}, {ByUPN: "sync@x.example"}, {ByApp: "Sync_DC01"}, {ByUPN: "a.sync_b@x.example"}, {ByApp: "Microsoft Graph"}},
 	} {
 		for _, w := range rows {
-			if audit.FromSync(w) != want {
+			if audit.NamedLikeSync(w) != want || audit.FromSync(w) != (w.Client != "") {
 				t.Errorf("%+v: want %v", w, want)
+			}
+		}
+	}
+}
+
+// TestLogsAgreeOnlyWhenNothingIsOpen: green is for whoever reads no further.
+func TestLogsAgreeOnlyWhenNothingIsOpen(t *testing.T) {
+	t.Parallel()
+	some, rows := []audit.Ours{{}}, []audit.Witnessed{{}}
+	for want, found := range map[string][]audit.Reconciliation{
+		audit.Agrees:  {{}, {Matched: 1, Unsure: 1, Early: some, Own: rows, Sync: rows}},
+		audit.Differs: {{Unwitness: some}, {Foreign: rows}, {Foreign: rows, Unread: audit.Unread{Revocations: 1}}},
+		audit.Unclear: {{Faded: true, Old: some}, {Faded: true}, {Named: rows}, {Matched: 1, Unread: audit.Unread{Revocations: 5}}, {Unread: audit.Unread{Unknown: 1}}},
+	} {
+		for _, r := range found {
+			if got := r.Outcome(); got != want {
+				t.Errorf("%+v: %s, want %s", r, got, want)
 			}
 		}
 	}

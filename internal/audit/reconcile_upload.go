@@ -3,31 +3,33 @@ package audit
 import (
 	"bufio"
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
 )
 
 // Upload is what a file of Entra's audit log holds. Every row is accounted for:
-// Rows = Witnessed + Other + NotDone + Unreadable.
+// Rows = Witnessed + Other + NotDone + Unread.
 type Upload struct {
 	Witnessed   []Witnessed
 	Rows        int
 	Other       int       // of other activities
 	NotDone     int       // revocations that Entra says failed
-	Unreadable  int       // without what a comparison needs
+	Unread      Unread    // without what a comparison needs
 	Problems    []string  // of the first of those: "Line 17: it names no target"
 	First, Last time.Time // of all rows, whatever their activity; zero without any
 }
 
 // maxProblems is how many unreadable rows are told one by one.
 const maxProblems = 20
+
+// longestRow bounds what is taken apart at a time: the parts of a row take many times its bytes. Rows of the audit log have a
+// few thousand.
+const longestRow = 256 << 10
 
 // UnreadableError says why a file cannot be used at all. Half of a log proves nothing, so a damaged one is not read.
 type UnreadableError struct{ Why string }
@@ -86,7 +88,10 @@ func (u *Upload) take(where string, row uploadRow, why string) error {
 	}
 	// Microsoft's unified audit log writes the name with a full stop at its end.
 	revocation := strings.EqualFold(strings.TrimSuffix(strings.TrimSpace(row.activity), "."), RevocationActivity)
-	switch {
+	switch { // a row that is not understood in full may still say what it is about
+	case why != "" && row.activity != "" && !revocation:
+		u.Other++
+		return nil
 	case why != "":
 	case row.activity == "":
 		why = "it names no activity"
@@ -106,7 +111,12 @@ func (u *Upload) take(where string, row uploadRow, why string) error {
 		u.Witnessed = append(u.Witnessed, row.w)
 		return nil
 	}
-	if u.Unreadable++; len(u.Problems) < maxProblems {
+	if revocation {
+		u.Unread.Revocations++
+	} else {
+		u.Unread.Unknown++
+	}
+	if len(u.Problems) < maxProblems {
 		u.Problems = append(u.Problems, where+": "+why)
 	}
 	return nil
@@ -223,8 +233,9 @@ func readJSONUpload(in io.Reader) (Upload, error) {
 			err = errors.New("something follows the end")
 		}
 	}
+	_, said := errors.AsType[*UnreadableError](err)
 	switch {
-	case errors.Is(err, ErrTooMany):
+	case said, errors.Is(err, ErrTooMany):
 		return Upload{}, err
 	case err != nil:
 		return Upload{}, unreadableFile("This JSON is damaged near byte %d, so nothing of it was used: a part of a log proves nothing.", d.InputOffset())
@@ -233,6 +244,9 @@ func readJSONUpload(in io.Reader) (Upload, error) {
 	}
 	return u, nil
 }
+
+// errOnePage: Microsoft Graph gives a long list in pages, and every one but the last leads to the next.
+var errOnePage = unreadableFile("This is not the whole answer of Microsoft Graph, but only the first page of it, or a later one: its @odata.nextLink leads to more rows. Put the rows of all pages into one list, or let the console read the log.")
 
 // jsonRows reads the list: the document itself, or its member "value".
 func (u *Upload) jsonRows(d *json.Decoder) (found bool, err error) {
@@ -249,9 +263,12 @@ func (u *Upload) jsonRows(d *json.Decoder) (found bool, err error) {
 			return false, err
 		}
 		if name != "value" || found {
-			var skipped json.RawMessage
-			if err := d.Decode(&skipped); err != nil {
+			var other json.RawMessage
+			if err := d.Decode(&other); err != nil {
 				return false, err
+			}
+			if text := string(other); name == "@odata.nextLink" && text != "null" && text != `""` {
+				return false, errOnePage
 			}
 			continue
 		}
@@ -270,13 +287,17 @@ func (u *Upload) jsonRows(d *json.Decoder) (found bool, err error) {
 // jsonList reads rows up to the end of the list that has been opened.
 func (u *Upload) jsonList(d *json.Decoder) error {
 	for n := 1; d.More(); n++ {
-		var a jsonAudit
-		why, err := "", d.Decode(&a)
-		if _, odd := errors.AsType[*json.UnmarshalTypeError](err); odd { // the rest of the list can be read
-			why, err = "its fields are not those of an audit log", nil
-		}
-		if err != nil {
+		var text json.RawMessage
+		if err := d.Decode(&text); err != nil {
 			return err
+		}
+		if len(text) > longestRow {
+			return unreadableFile("Row %d is longer than any row of an audit log, so nothing of the file was used.", n)
+		}
+		var a jsonAudit
+		why := ""
+		if err := json.Unmarshal(text, &a); err != nil {
+			why = "its fields are not those of an audit log"
 		}
 		if err := u.take(fmt.Sprintf("Row %d", n), a.row(), why); err != nil {
 			return err
@@ -284,114 +305,4 @@ func (u *Upload) jsonList(d *json.Decoder) error {
 	}
 	_, err := d.Token()
 	return err
-}
-
-// Columns of the portal's CSV, as csvName makes them. The download has them in English only when the portal is.
-const (
-	csvTarget   = "target%d"
-	csvProperty = "target1modifiedproperty%d"
-	csvTargets  = 3
-	csvChanges  = 5
-)
-
-// csvColumns finds cells by the names of their columns.
-type csvColumns struct {
-	at  map[string]int
-	row []string
-}
-
-// csvName is a column's name without regard to case, spaces and punctuation: "Date (UTC)" is "dateutc".
-func csvName(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) {
-			return unicode.ToLower(r)
-		}
-		return -1
-	}, s)
-}
-
-// cell is the first of these columns that the row fills.
-func (c csvColumns) cell(names ...string) string {
-	for _, n := range names {
-		if i, ok := c.at[n]; ok && i < len(c.row) && strings.TrimSpace(c.row[i]) != "" {
-			return strings.TrimSpace(c.row[i])
-		}
-	}
-	return ""
-}
-
-func readCSVUpload(in io.Reader) (Upload, error) {
-	r := csv.NewReader(in)
-	r.FieldsPerRecord, r.ReuseRecord = -1, true
-	head, err := r.Read()
-	if err != nil {
-		return Upload{}, damagedCSV(err)
-	}
-	c := csvColumns{at: map[string]int{}}
-	for i, name := range head {
-		if _, twice := c.at[csvName(name)]; !twice {
-			c.at[csvName(name)] = i
-		}
-	}
-	if err := c.complete(); err != nil {
-		return Upload{}, err
-	}
-	var u Upload
-	for {
-		c.row, err = r.Read()
-		if errors.Is(err, io.EOF) {
-			return u, nil
-		}
-		if err != nil {
-			return Upload{}, damagedCSV(err)
-		}
-		line, _ := r.FieldPos(0)
-		if err := u.take(fmt.Sprintf("Line %d", line), c.uploadRow(), ""); err != nil {
-			return Upload{}, err
-		}
-	}
-}
-
-func damagedCSV(err error) error {
-	if e, ok := errors.AsType[*csv.ParseError](err); ok {
-		return unreadableFile("This CSV is damaged in line %d, so nothing of it was used: a part of a log proves nothing.", e.Line)
-	}
-	return err
-}
-
-// complete reports which columns are missing that a comparison cannot do without.
-func (c csvColumns) complete() error {
-	var missing []string
-	for _, need := range [][]string{
-		{"Date (UTC)", "Date", "activityDateTime"}, {"Activity", "activityDisplayName"}, {"ActorObjectId"}, {"Target1ObjectId"},
-	} {
-		if !slices.ContainsFunc(need, func(name string) bool { _, ok := c.at[csvName(name)]; return ok }) {
-			missing = append(missing, need[0])
-		}
-	}
-	if len(missing) > 0 {
-		return unreadableFile("This is not the audit log's CSV: the columns %s are missing. The portal names them in its own language; set it to English and download again, or take JSON.",
-			strings.Join(missing, ", "))
-	}
-	return nil
-}
-
-func (c csvColumns) uploadRow() uploadRow {
-	row := uploadRow{
-		time: c.cell("dateutc", "date", "activitydatetime"), activity: c.cell("activity", "activitydisplayname"), result: c.cell("result"),
-		w: Witnessed{ID: c.cell("id"), Correlation: c.cell("correlationid"), ByOID: c.cell("actorobjectid"), ByUPN: c.cell("actoruserprincipalname")},
-	}
-	if strings.EqualFold(c.cell("actortype"), "Application") || row.w.ByOID == "" && row.w.ByUPN == "" {
-		row.w.ByApp = c.cell("actordisplayname", "actorserviceprincipalname")
-		row.w.ByOID, row.w.ByUPN = "", ""
-	}
-	for n := 1; n <= csvTargets && row.w.TargetOID == ""; n++ {
-		target := fmt.Sprintf(csvTarget, n)
-		row.w.TargetOID, row.w.TargetUPN = c.cell(target+"objectid"), c.cell(target+"userprincipalname")
-	}
-	for n := 1; n <= csvChanges; n++ {
-		property := fmt.Sprintf(csvProperty, n)
-		row.w.property(c.cell(property+"name"), c.cell(property+"newvalue"))
-	}
-	return row
 }

@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func TestAnExportIsReadInEveryForm(t *testing.T) {
 	for name, text := range map[string]string{
 		"CSV": csvHead + csvRow, "CSV with a mark": "\ufeff" + csvHead + csvRow, "CSV of Windows": strings.ReplaceAll(csvHead+csvRow, "\n", "\r\n"),
 		"a list": "[" + jsonRow + "]", "a list with a mark": "\ufeff \n[" + jsonRow + "]",
-		"Graph's answer": `{"@odata.context":"x","deep":{"a":[1,{}]},"value":[` + jsonRow + `],"@odata.nextLink":"https://x"}`,
+		"Graph's answer": `{"@odata.context":"x","deep":{"a":[1,{}]},"value":[` + jsonRow + `],"@odata.nextLink":null}`,
 	} {
 		got, err := audit.ReadUpload(strings.NewReader(text))
 		if err != nil || got.Rows != 1 || len(got.Witnessed) != 1 {
@@ -52,17 +53,18 @@ func TestEveryRowOfAnExportIsAccountedFor(t *testing.T) {
 	}{
 		"csv": {
 			text: csvHead + csvRow + other + strings.Replace(csvRow, "success", "failure", 1) + strings.Replace(csvRow, "TARGET-1", "", 1) +
-				strings.Replace(csvRow, "2026-11-23T14:05:01+00:00", "23/11/2026 14:05", 1) + "only,three,cells\n" + csvRow,
-			want: audit.Upload{Rows: 7, Other: 1, NotDone: 1, Unreadable: 3}, seen: 2,
+				strings.Replace(csvRow, "2026-11-23T14:05:01+00:00", "11/23/2026 11:40:00 AM", 1) + "only,three,cells\n" + csvRow,
+			want: audit.Upload{Rows: 7, Other: 1, NotDone: 1, Unread: audit.Unread{Revocations: 2, Unknown: 1}}, seen: 2,
 			problems: []string{"Line 5: it names no target by object id", "Line 6: its time is not written as 2026-11-23T14:05:00Z", "Line 7: it names no activity"},
 		},
 		"json": {
-			text: `[` + jsonRow + `,{"activityDisplayName":"Update user"},{"activityDateTime":5},"text",null,` +
+			text: `[` + jsonRow + `,{"activityDisplayName":"Update user"},{"activityDateTime":5},"text",null,{"id":5,"activityDisplayName":"Update user"},` +
+				strings.Replace(jsonRow, `"c0"`, `5`, 1) + `,` +
 				strings.Replace(jsonRow, "success", "timeout", 1) + `,` + strings.Replace(jsonRow, `"TARGET-1"`, `null`, 1) + `]`,
-			want: audit.Upload{Rows: 7, Other: 1, NotDone: 1, Unreadable: 4}, seen: 1,
+			want: audit.Upload{Rows: 9, Other: 2, NotDone: 1, Unread: audit.Unread{Revocations: 2, Unknown: 3}}, seen: 1,
 			problems: []string{
 				"Row 3: its fields are not those of an audit log", "Row 4: its fields are not those of an audit log", "Row 5: it names no activity",
-				"Row 7: it names no target by object id",
+				"Row 7: its fields are not those of an audit log", "Row 9: it names no target by object id",
 			},
 		},
 	} {
@@ -71,7 +73,7 @@ func TestEveryRowOfAnExportIsAccountedFor(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if got.Rows != tt.want.Rows || got.Other != tt.want.Other || got.NotDone != tt.want.NotDone || got.Unreadable != tt.want.Unreadable || len(got.Witnessed) != tt.seen {
+		if got.Rows != tt.want.Rows || got.Other != tt.want.Other || got.NotDone != tt.want.NotDone || got.Unread != tt.want.Unread || len(got.Witnessed) != tt.seen {
 			t.Errorf("%s: got %+v", name, got)
 		}
 		if !slices.Equal(got.Problems, tt.problems) {
@@ -113,6 +115,14 @@ func TestAFileThatIsNoLogIsRefusedWithTheReason(t *testing.T) {
 		"JSON lines":      {jsonRow + "\n" + jsonRow, "no rows"},
 		"very deep":       {strings.Repeat("[", 100_000), "damaged"},
 		"an object alone": {jsonRow, "no rows"},
+		"a page of many":  {`{"value":[` + jsonRow + `],"@odata.nextLink":"https://graph.example/next"}`, "only the first page"},
+		"the link first":  {`{"@odata.nextLink":"https://graph.example/next","value":[` + jsonRow + `]}`, "only the first page"},
+		"semicolons":      {"Date (UTC);Activity;ActorObjectId;Target1ObjectId\n", "semicolons"},
+		"quoted ones":     {"\"Date (UTC)\";\"Activity\"\n", "semicolons"},
+		"a wide row":      {csvHead + csvRow + strings.Repeat(",", 600) + "\n", "in line 3 is longer"},
+		"a wide quoted":   {csvHead + csvRow + strings.Repeat(strings.Repeat(",", 300)+"\"\n\"", 3), "in line 3 is longer"},
+		"a long row":      {csvHead + csvRow + `"` + strings.Repeat("x\n", 1<<17) + `"`, "in line 3 is longer"},
+		"a long object":   {"[" + jsonRow + `,{"targetResources":[{}` + strings.Repeat(",{}", 1<<17) + "]}]", "Row 2 is longer"},
 	} {
 		got, err := audit.ReadUpload(strings.NewReader(tt.text))
 		if _, ok := errors.AsType[*audit.UnreadableError](err); !ok || !strings.Contains(err.Error(), tt.says) {
@@ -150,7 +160,7 @@ func FuzzReadUpload(f *testing.F) {
 			}
 			return
 		}
-		if got.Rows != len(got.Witnessed)+got.Other+got.NotDone+got.Unreadable {
+		if got.Rows != len(got.Witnessed)+got.Other+got.NotDone+got.Unread.All() {
 			t.Errorf("not every row is accounted for: %+v", got)
 		}
 		for _, w := range got.Witnessed {
@@ -159,4 +169,30 @@ func FuzzReadUpload(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAHostileFileTakesNoMoreMemoryThanItsBytes: a list of nothing takes many times its bytes when it is taken apart. Not
+// parallel: it counts what is allocated.
+func TestAHostileFileTakesNoMoreMemoryThanItsBytes(t *testing.T) {
+	const size = 20 << 20
+	many := func(s string) string { return strings.Repeat(s, size/len(s)) }
+	for name, text := range map[string]string{
+		"a head of commas":       many(","),
+		"a row of commas":        csvHead + csvRow + many(","),
+		"commas between quotes":  csvHead + csvRow + many(strings.Repeat(",", 400)+"\"\n\""),
+		"a row of many targets":  `[{"targetResources":[{}` + many(",{}") + `]}]`,
+		"a row of many changes":  `[{"targetResources":[{"modifiedProperties":[{}` + many(",{}") + `]}]}]`,
+		"a list of many nothing": `[{}` + many(",{}") + `]`,
+		"another list":           `{"other":[{}` + many(",{}") + `],"value":[` + jsonRow + `]}`,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _ = audit.ReadUpload(strings.NewReader(text)) // whether it is refused is told above
+		runtime.ReadMemStats(&after)
+		took := (after.TotalAlloc - before.TotalAlloc) >> 20
+		t.Logf("%s: %d MB", name, took)
+		if took > 200 {
+			t.Errorf("%s of 20 MB took %d MB", name, took)
+		}
+	}
 }

@@ -33,6 +33,8 @@ type ledger struct {
 	tenant string
 	lost   map[int64]bool // indexes of hashes that are not stored
 	onRows func(after int64)
+
+	wordless []int64 // events whose names searches do not know
 }
 
 func newLedger(cloud, tenant string) *ledger {
@@ -173,22 +175,46 @@ func (l *ledger) rotate(tb testing.TB, old, next *audit.Signer) {
 	}})
 }
 
-// remove does what retention does.
-func (l *ledger) remove(tb testing.TB, through int64) {
+// remove does what retention does, signed with a key.
+func (l *ledger) remove(tb testing.TB, s *audit.Signer, through int64) {
 	tb.Helper()
 	root, err := audit.RootAt(through, l.stored)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	gone := l.strip(through)
+	r, err := s.SignRemoval(l.origin, audit.Removal{Through: through, Root: root, Events: gone})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l.add(tb, audit.Event{Kind: audit.LedgerRemoved, Detail: r.Detail()})
+}
+
+// strip takes away the events that a removal would, and says how many they were.
+func (l *ledger) strip(through int64) (gone int64) {
 	before := len(l.rows)
 	l.rows = slices.DeleteFunc(l.rows, func(r audit.Row) bool {
 		return r.Seq <= through && (len(r.Index.Kind) < 7 || r.Index.Kind[:7] != "ledger.")
 	})
 	l.head.Removed = through
 	l.recount()
-	l.add(tb, audit.Event{Kind: audit.LedgerRemoved, Detail: map[string]string{
-		"through": strconv.FormatInt(through, 10), "root": root.String(), "events": strconv.Itoa(before - len(l.rows)),
-	}})
+	return int64(before - len(l.rows))
+}
+
+// keyring are the keys that the ledger names.
+func (l *ledger) keyring(tb testing.TB) audit.Keyring {
+	tb.Helper()
+	var records []audit.Record
+	for _, row := range l.rows {
+		if row.Index.Kind == string(audit.LedgerKey) {
+			records = append(records, audit.Record{Seq: row.Seq, Body: row.Body})
+		}
+	}
+	keys, err := audit.ReadKeyring(records, l.origin)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return keys
 }
 
 // rebuild makes tree, leaf hashes and head anew from the rows, as somebody does who can write the whole database.
@@ -261,4 +287,13 @@ func (l *ledger) Checkpoints(_ context.Context, after, upTo int64, limit int) ([
 
 func (l *ledger) DayCounts(context.Context) ([]audit.DayCount, error) {
 	return slices.Clone(l.days), nil
+}
+
+func (l *ledger) Unfound(_ context.Context, events []audit.Event) (seqs []int64, err error) {
+	for _, e := range events {
+		if slices.Contains(l.wordless, e.Seq) {
+			seqs = append(seqs, e.Seq)
+		}
+	}
+	return seqs, nil
 }

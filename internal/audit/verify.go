@@ -44,6 +44,10 @@ type Source interface {
 	Hashes(ctx context.Context, indexes []int64) ([]Hash, error)
 	Checkpoints(ctx context.Context, after, upTo int64, limit int) ([]Signed, error) // ascending sizes, after < size <= upTo
 	DayCounts(ctx context.Context) ([]DayCount, error)
+
+	// Unfound says which of some events, up to 1,000 consecutive ones, a search by a name of their people, or by their
+	// ticket or reason, would not find.
+	Unfound(ctx context.Context, events []Event) (seqs []int64, err error)
 }
 
 // Expect is what a verifier brings along, so that they need not believe the ledger.

@@ -19,7 +19,7 @@ type checker struct {
 	countRun bool // all events of a run are there, or should be
 	report   Report
 	found    findings
-	keys     keyring
+	keys     signatures
 
 	// Two trees over the same events: one of what the bytes hash to, one of the leaf hashes that stand beside them.
 	// Where only one of them has the root that was signed, the event that differs has been named, and nothing else is.
@@ -30,8 +30,7 @@ type checker struct {
 	ownHeld   int64        // the largest of them that holds
 	against   []*contradiction
 	runs      map[string]int64 // events so far of each run that is open
-	removed   int64            // events up to here were removed, by an event that says so
-	removals  []removal
+	removals  []recordedRemoval
 	rollbacks []rollback
 }
 
@@ -43,11 +42,6 @@ type contradiction struct {
 	count       int64
 	held        map[string]int64 // what each key's checkpoints before it cover
 	ownHeld     int64
-}
-
-type removal struct {
-	seq, through int64
-	root         string
 }
 
 type rollback struct{ seq, from, to int64 }
@@ -117,14 +111,12 @@ func (c *checker) take(e Event) {
 	}
 	switch e.Kind {
 	case LedgerKey:
-		if wrong := c.keys.link(e, c.partial); wrong != "" {
+		var wrong string
+		if c.keys.tree, wrong = c.keys.tree.follow(keyChangeOf(e), c.origin, c.partial); wrong != "" {
 			c.found.once(UnknownKey, e.Seq, e.Seq, "Event "+grouped(e.Seq)+" "+wrong+".")
 		}
 	case LedgerRemoved:
-		if through := decimal(e.Detail["through"]); 0 < through && through < e.Seq {
-			c.removed = max(c.removed, through)
-			c.removals = append(c.removals, removal{seq: e.Seq, through: through, root: e.Detail["root"]})
-		}
+		c.takeRemoval(e)
 	case LedgerRollback:
 		if len(c.rollbacks) < manyKeys {
 			c.rollbacks = append(c.rollbacks, rollback{e.Seq, decimal(e.Detail["old_size"]), decimal(e.Detail["size"])})
@@ -220,11 +212,11 @@ func (c *checker) weigh(p Checkpoint, own, holds bool) {
 			whose, number(p.Size, "event"), quoted(p.Origin), quoted(c.origin)))
 		return
 	}
-	name, known := c.keys.signer(p)
-	if !holds && (known || own) {
-		c.contradicts(name, own, p.Size)
+	by := c.keys.of(p)
+	if !holds && (own || by == inUse(by.name)) {
+		c.contradicts(by.name, own, p.Size)
 	}
-	c.keys.sealed(name, known, p.Size, holds)
+	c.keys.sealed(by, p.Size, holds)
 	if own && holds {
 		c.report.Own++
 		c.ownHeld = max(c.ownHeld, p.Size)

@@ -44,13 +44,16 @@ type fileLine struct {
 
 // consistencyLine is the one line of a proof that one tree is the beginning of another.
 type consistencyLine struct {
-	Consistency int      `json:"evict_consistency"`
-	Origin      string   `json:"origin"`
-	From        string   `json:"from"`
-	To          string   `json:"to"`
-	Proof       []Hash   `json:"proof"`
-	Keys        []string `json:"keys"`
+	Consistency int     `json:"evict_consistency"`
+	Origin      string  `json:"origin"`
+	From        string  `json:"from"`
+	To          string  `json:"to"`
+	Proof       []Hash  `json:"proof"`
+	Keys        Keyring `json:"keys"`
 }
+
+// ErrNotExport is for a file that cannot be verified at all. Its text says why.
+var ErrNotExport = errors.New("this is no export that can be verified")
 
 // errLongLine ends the reading of a file.
 var errLongLine = errors.New("a line is longer than 4 MB")
@@ -99,10 +102,10 @@ func (f *fileCheck) run(ctx context.Context) (Report, error) {
 	}
 	f.partial = true
 	if json.Unmarshal(first, &is) != nil || is.Export == 0 && is.Consistency == 0 {
-		return f.unreadable("This is neither an export of events as JSON Lines nor a proof of consistency: its first line is not one of theirs.")
+		return Report{}, fmt.Errorf("%w: its first line is neither that of an export of events as JSON Lines nor a proof of consistency", ErrNotExport)
 	}
 	if is.Export > 1 || is.Consistency > 1 || is.Export != 0 && is.Consistency != 0 {
-		return f.unreadable("This file is of a form that this program does not know.")
+		return Report{}, fmt.Errorf("%w: it is of a form that this program does not know", ErrNotExport)
 	}
 	if is.Consistency == 1 {
 		return f.consistency(first)
@@ -165,9 +168,8 @@ func (f *fileCheck) begin() {
 		f.origin = f.m.Origin
 	}
 	f.keys.origin = f.origin
-	f.keys.named = f.m.Keys
-	if len(f.m.Keys) > manyKeys {
-		f.keys.named = f.m.Keys[:manyKeys]
+	if f.partial {
+		f.keys.name(f.m.Keys)
 	}
 	if f.m.Origin != f.origin || Origin(f.m.Cloud, f.m.Tenant) != f.m.Origin {
 		f.found.once(WrongOrigin, 0, 0, fmt.Sprintf("The export is of another ledger: %s, cloud %s, tenant %s, not %s.",
@@ -320,14 +322,16 @@ func (f *fileCheck) compareWhole() {
 	if f.last < f.m.Size {
 		f.missing(f.last+1, f.m.Size, ", at the end of the export.")
 	}
-	recorded := min(f.m.Removed, f.removed)
+	signed, count := f.removedThrough()
+	recorded := min(f.m.Removed, signed)
 	for _, g := range f.gaps {
 		if from := max(g.from, recorded+1); from <= g.to {
 			f.absent += g.to - from + 1
 			f.report.Removed -= g.to - from + 1
-			f.found.once(Missing, from, g.to, events(from, g.to, "is missing", "are missing")+": no event says that retention removed them.")
+			f.found.once(Missing, from, g.to, events(from, g.to, "is missing", "are missing")+": no signed event says that retention removed them.")
 		}
 	}
+	f.fewerRemoved(recorded, count)
 	f.report.Whole = f.ended && f.absent == 0
 	if f.broken || f.m.Root == f.bodies.Root() || f.m.Root == f.leaves.Root() {
 		return
@@ -389,7 +393,11 @@ func (f *fileCheck) covers() {
 	if f.countRun && r.Events > 0 {
 		add("Each closed run in it has as many events as its closing event counts.")
 	}
-	add("Who took the export, when, and what was asked for is covered by no signature: the ledger has an event of it.")
+	who := "Who took the export, when, and what was asked for is covered by no signature"
+	if f.m.By.OID != "" {
+		who += ": the ledger has an event of it"
+	}
+	add(who + ".")
 }
 
 // consistency verifies a proof that one tree is the beginning of another.
@@ -413,7 +421,8 @@ func (f *fileCheck) consistency(first []byte) (Report, error) {
 		f.origin = line.Origin
 	}
 	f.between = true
-	f.keys.named = line.Keys[:min(len(line.Keys), manyKeys)]
+	f.keys.origin = f.origin
+	f.keys.name(line.Keys)
 	f.report.Size, f.report.Root = to.Size, to.Root
 	f.weigh(from, false, true)
 	f.weigh(to, false, true)

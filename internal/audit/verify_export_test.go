@@ -6,17 +6,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"evict/internal/audit"
+	"evict/internal/audit/audittest"
 )
 
 // exported takes events away as JSON Lines, a line each, with the newest checkpoint.
-func exported(tb testing.TB, l *ledger, q audit.Query, keys ...*audit.Signer) []string {
+func exported(tb testing.TB, l *ledger, q audit.Query) []string {
 	tb.Helper()
 	m := audit.Manifest{
 		Cloud: l.cloud, Tenant: l.tenant, At: "2026-11-24T10:00:00.000Z", By: audit.Person{UPN: "auditor@contoso.example"}, Query: q,
@@ -25,9 +29,7 @@ func exported(tb testing.TB, l *ledger, q audit.Query, keys ...*audit.Signer) []
 	if n := len(l.signed); n > 0 {
 		m.Checkpoint = l.signed[n-1].Note
 	}
-	for _, k := range keys {
-		m.Keys = append(m.Keys, k.Public())
-	}
+	m.Keys = l.keyring(tb)
 	var out bytes.Buffer
 	if _, err := audit.Export(tb.Context(), l, audit.JSONLines, m, &out); err != nil {
 		tb.Fatal(err)
@@ -50,12 +52,12 @@ func TestAnExportVerifiesOnItsOwn(t *testing.T) {
 	own := []audit.Checkpoint{l.signed[1].Checkpoint, l.signed[3].Checkpoint}
 	x := audit.Expect{Origin: testOrigin, Keys: []string{key.Public()}, Checkpoints: own}
 
-	r := verifyFile(t, exported(t, l, audit.Query{}, key), x)
+	r := verifyFile(t, exported(t, l, audit.Query{}), x)
 	only(t, r)
 	if !r.Whole || r.Size != 99 || r.Events != 99 || r.Root != l.head.Root || r.Checkpoints != 3 || r.Own != 2 {
 		t.Errorf("whole: %+v", r)
 	}
-	part := exported(t, l, audit.Query{Run: "b"}, key)
+	part := exported(t, l, audit.Query{Run: "b"})
 	r = verifyFile(t, part, x)
 	only(t, r)
 	covers := strings.Join(r.Covers, "\n")
@@ -64,13 +66,13 @@ func TestAnExportVerifiesOnItsOwn(t *testing.T) {
 		t.Errorf("part: %+v", r)
 	}
 	only(t, verifyFile(t, part, audit.Expect{}))
-	only(t, verifyFile(t, exported(t, l, audit.Query{Kind: audit.SignInDenied}, key), audit.Expect{}))
+	only(t, verifyFile(t, exported(t, l, audit.Query{Kind: audit.SignInDenied}), audit.Expect{}))
 	only(t, verifyFile(t, exported(t, newLedger(testCloud, testTenant), audit.Query{}), audit.Expect{}))
 	only(t, verifyFile(t, append([]string{"\ufeff" + part[0] + "\r"}, part[1:]...), audit.Expect{}))
 
-	l.remove(t, 78)
+	l.remove(t, key, 78)
 	l.sign(t, key)
-	r = verifyFile(t, exported(t, l, audit.Query{}, key), x)
+	r = verifyFile(t, exported(t, l, audit.Query{}), x)
 	only(t, r)
 	if !r.Whole || r.Removed != 76 || r.Events != 24 {
 		t.Errorf("removed: %+v", r)
@@ -118,7 +120,7 @@ func TestAnExportThatWasTamperedWithIsNamed(t *testing.T) {
 	t.Parallel()
 	l, key := typical(t)
 	other := newSigner(t, "evict")
-	wholeLines, partLines := exported(t, l, audit.Query{}, key), exported(t, l, audit.Query{Run: "b"}, key)
+	wholeLines, partLines := exported(t, l, audit.Query{}), exported(t, l, audit.Query{Run: "b"})
 	own := l.signed[1].Checkpoint
 	altered := func(t *testing.T, line string) (body string) {
 		return strings.Replace(bodyOf(t, line), "phished", "holiday", 1)
@@ -198,7 +200,7 @@ func TestAnExportThatWasTamperedWithIsNamed(t *testing.T) {
 		{name: "called removed", tamper: func(t *testing.T, f lines) lines {
 			f[20] = edited(t, f[20], map[string]any{"body": nil, "removed": true})
 			return f
-		}, wants: []want{{audit.Missing, 20, 20, "no event says that retention removed them"}}},
+		}, wants: []want{{audit.Missing, 20, 20, "no signed event says that retention removed them"}}},
 		{name: "called removed in a part", part: true, tamper: func(t *testing.T, f lines) lines {
 			f[20] = edited(t, f[20], map[string]any{"body": nil, "removed": true})
 			return f
@@ -220,12 +222,12 @@ func TestAnExportThatWasTamperedWithIsNamed(t *testing.T) {
 			return f
 		}, wants: []want{{audit.WrongOrigin, 0, 0, "of another ledger"}}, only: true},
 		{name: "signed by another key that the file names", tamper: func(t *testing.T, f lines) lines {
-			f[0] = edited(t, f[0], map[string]any{"checkpoint": foreign.Note, "keys": []string{other.Public()}})
+			f[0] = edited(t, f[0], map[string]any{"checkpoint": foreign.Note, "keys": audit.Keyring{{Seq: 2, Key: other.Public()}}})
 			return f
 		}, wants: []want{{audit.UnknownKey, 0, 0, audit.KeyID(other.Public())}}, only: true},
 		{name: "part signed by another key that the file names", part: true, x: audit.Expect{Keys: []string{key.Public()}},
 			tamper: func(t *testing.T, f lines) lines {
-				f[0] = edited(t, f[0], map[string]any{"checkpoint": foreign.Note, "keys": []string{other.Public()}})
+				f[0] = edited(t, f[0], map[string]any{"checkpoint": foreign.Note, "keys": audit.Keyring{{Seq: 2, Key: other.Public()}}})
 				return f
 			}, wants: []want{{audit.UnknownKey, 0, 0, "which none of your keys vouches for"}, {audit.UnknownKey, 0, 0, "Nothing here is signed"}}, only: true},
 		{name: "another ledger than expected", x: audit.Expect{Origin: "evict/public/x"}, tamper: func(_ *testing.T, f lines) lines { return f }, wants: []want{
@@ -237,7 +239,7 @@ func TestAnExportThatWasTamperedWithIsNamed(t *testing.T) {
 				drop(short, 80, 99)
 				short.signed = short.signed[:3]
 				short.rebuild()
-				return exported(t, short, audit.Query{}, key)
+				return exported(t, short, audit.Query{})
 			}, wants: []want{{audit.Shorter, 0, 0, "The tree is shorter than your checkpoint: it has 79 events, your checkpoint has 96."}}, only: true},
 		{name: "part of a tree that is older than the auditor's checkpoint", part: true, x: audit.Expect{Checkpoints: []audit.Checkpoint{l.signed[3].Checkpoint}},
 			tamper: func(t *testing.T, _ lines) lines {
@@ -245,7 +247,7 @@ func TestAnExportThatWasTamperedWithIsNamed(t *testing.T) {
 				drop(short, 80, 99)
 				short.signed = short.signed[:3]
 				short.rebuild()
-				return exported(t, short, audit.Query{Run: "b"}, key)
+				return exported(t, short, audit.Query{Run: "b"})
 			}, wants: []want{{audit.Shorter, 0, 0, "it has 79 events, your checkpoint has 96."}}, only: true},
 		{name: "contradicts the auditor's checkpoint", part: true, x: audit.Expect{Checkpoints: []audit.Checkpoint{l.signed[3].Checkpoint}},
 			tamper: func(t *testing.T, _ lines) lines {
@@ -256,17 +258,12 @@ func TestAnExportThatWasTamperedWithIsNamed(t *testing.T) {
 				drop(forged, 97, 99)
 				forged.rebuild()
 				forged.sign(t, key)
-				return exported(t, forged, audit.Query{Run: "b"}, key)
+				return exported(t, forged, audit.Query{Run: "b"})
 			}, wants: []want{{audit.Inconsistent, 96, 96, "contradicts your checkpoint"}}},
 		{name: "something after the end", tamper: func(_ *testing.T, f lines) lines { return append(f, "", "{}") },
 			wants: []want{{audit.Unreadable, 0, 0, "Something follows the last line"}}, only: true},
 		{name: "a line that is too long", tamper: func(_ *testing.T, f lines) lines { f[20] += strings.Repeat(" ", 5<<20); return f },
 			wants: []want{{audit.Unreadable, 0, 0, "Line 21 is longer than 4 MB"}}},
-		{name: "not an export", tamper: func(*testing.T, lines) lines { return lines{"sequence,time"} },
-			wants: []want{{audit.Unreadable, 0, 0, "neither an export"}}},
-		{name: "empty", tamper: func(*testing.T, lines) lines { return nil }, wants: []want{{audit.Unreadable, 0, 0, "neither an export"}}},
-		{name: "newer form", tamper: func(t *testing.T, f lines) lines { return lines{edited(t, f[0], map[string]any{"evict_export": 2})} },
-			wants: []want{{audit.Unreadable, 0, 0, "a form that this program does not know"}}},
 		{name: "impossible size", tamper: func(t *testing.T, f lines) lines {
 			return lines{edited(t, f[0], map[string]any{"size": json.Number("9223372036854775807")})}
 		}, wants: []want{{audit.Unreadable, 0, 0, "first line"}}},
@@ -287,18 +284,14 @@ func TestAnExportThatWasTamperedWithIsNamed(t *testing.T) {
 }
 
 // consistencyFile is a proof as docs/ledger.md has it.
-func consistencyFile(tb testing.TB, l *ledger, from, to audit.Checkpoint, keys ...*audit.Signer) string {
+func consistencyFile(tb testing.TB, l *ledger, from, to audit.Checkpoint) string {
 	tb.Helper()
 	proof, err := audit.ProveConsistency(from.Size, to.Size, l.stored)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	names := []string{}
-	for _, k := range keys {
-		names = append(names, k.Public())
-	}
 	line, err := json.Marshal(map[string]any{
-		"evict_consistency": 1, "origin": l.origin, "from": from.Note, "to": to.Note, "proof": proof, "keys": names,
+		"evict_consistency": 1, "origin": l.origin, "from": from.Note, "to": to.Note, "proof": proof, "keys": l.keyring(tb),
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -312,7 +305,7 @@ func TestAProofOfConsistencyVerifiesOnItsOwn(t *testing.T) {
 	for i := range l.signed {
 		for j := i; j < len(l.signed); j++ {
 			from, to := l.signed[i].Checkpoint, l.signed[j].Checkpoint
-			r := verifyFile(t, []string{consistencyFile(t, l, from, to, key)}, audit.Expect{
+			r := verifyFile(t, []string{consistencyFile(t, l, from, to)}, audit.Expect{
 				Origin: testOrigin, Keys: []string{key.Public()}, Checkpoints: []audit.Checkpoint{from},
 			})
 			only(t, r)
@@ -325,10 +318,10 @@ func TestAProofOfConsistencyVerifiesOnItsOwn(t *testing.T) {
 	replaced(forged, 5, "phished", "holiday")
 	forged.rebuild()
 	forged.signed = nil
-	text := consistencyFile(t, forged, l.signed[1].Checkpoint, forged.sign(t, key), key)
+	text := consistencyFile(t, forged, l.signed[1].Checkpoint, forged.sign(t, key))
 	only(t, verifyFile(t, []string{text}, audit.Expect{}), want{audit.Inconsistent, 0, 0, "It is not proven that the tree of 14 events is the beginning of the tree of 99"})
 
-	good := consistencyFile(t, l, l.signed[1].Checkpoint, l.signed[2].Checkpoint, key)
+	good := consistencyFile(t, l, l.signed[1].Checkpoint, l.signed[2].Checkpoint)
 	only(t, verifyFile(t, []string{good}, audit.Expect{Checkpoints: []audit.Checkpoint{forged.signed[0].Checkpoint}}))
 	only(t, verifyFile(t, []string{good, "{}"}, audit.Expect{}), want{audit.Unreadable, 0, 0, "Something follows"})
 	only(t, verifyFile(t, []string{edited(t, good, map[string]any{"to": "x"})}, audit.Expect{}), want{audit.Unreadable, 0, 0, "two checkpoints"})
@@ -337,8 +330,8 @@ func TestAProofOfConsistencyVerifiesOnItsOwn(t *testing.T) {
 
 func TestAFileThatCannotBeReadIsAnErrorAndNoVerdict(t *testing.T) {
 	t.Parallel()
-	l, key := typical(t)
-	text := strings.Join(exported(t, l, audit.Query{}, key), "\n")
+	l, _ := typical(t)
+	text := strings.Join(exported(t, l, audit.Query{}), "\n")
 	for _, read := range []int{0, 10, 5000} {
 		r := io.MultiReader(strings.NewReader(text[:read]), iotest.ErrReader(errRead))
 		if _, err := audit.VerifyExport(t.Context(), r, audit.Expect{}); !errors.Is(err, errRead) {
@@ -350,14 +343,14 @@ func TestAFileThatCannotBeReadIsAnErrorAndNoVerdict(t *testing.T) {
 func FuzzVerifyExport(f *testing.F) {
 	l, key := typical(f)
 	for _, q := range []audit.Query{{}, {Run: "a"}} {
-		f.Add(strings.Join(exported(f, l, q, key)[:6], "\n"))
+		f.Add(strings.Join(exported(f, l, q)[:6], "\n"))
 	}
-	f.Add(consistencyFile(f, l, l.signed[1].Checkpoint, l.signed[2].Checkpoint, key))
-	l.remove(f, 14)
-	f.Add(strings.Join(exported(f, l, audit.Query{}, key), "\n"))
+	f.Add(consistencyFile(f, l, l.signed[1].Checkpoint, l.signed[2].Checkpoint))
+	l.remove(f, key, 14)
+	f.Add(strings.Join(exported(f, l, audit.Query{}), "\n"))
 	f.Fuzz(func(t *testing.T, text string) {
 		r, err := audit.VerifyExport(t.Context(), strings.NewReader(text), audit.Expect{})
-		if err != nil {
+		if err != nil && !errors.Is(err, audit.ErrNotExport) {
 			t.Fatal(err)
 		}
 		for _, p := range r.Problems {
@@ -374,25 +367,109 @@ func FuzzVerifyExport(f *testing.F) {
 func TestAVerifierMadeFromTheDocumentAgrees(t *testing.T) {
 	t.Parallel()
 	l, key := typical(t)
-	for _, q := range []audit.Query{{}, {Run: "b"}, {Kind: audit.SignedIn}} {
-		lines := exported(t, l, q, key)
-		if err := verifyAlone(strings.Join(lines, "\n"), key.Public()); err != nil {
+	removed := l.clone()
+	next := newSigner(t, "evict")
+	removed.remove(t, key, 14)
+	removed.rotate(t, key, next)
+	removed.sign(t, next)
+	l.sign(t, key)
+	for _, c := range []struct {
+		l *ledger
+		q audit.Query
+	}{{l, audit.Query{}}, {l, audit.Query{Run: "b"}}, {l, audit.Query{Kind: audit.SignedIn}}, {removed, audit.Query{}}, {removed, audit.Query{Run: "b"}}} {
+		q, lines := c.q, exported(t, c.l, c.q)
+		if err := audittest.Verify(strings.Join(lines, "\n"), key.Public()); err != nil {
 			t.Errorf("%+v: %v", q, err)
 		}
-		if verifyAlone(strings.Join(lines, "\n"), newSigner(t, "evict").Public()) == nil {
+		if audittest.Verify(strings.Join(lines, "\n"), newSigner(t, "evict").Public()) == nil {
 			t.Errorf("%+v: it agrees with any key", q)
 		}
 		for at, line := range lines[1 : len(lines)-1] {
+			if strings.Contains(line, `"removed":true`) {
+				continue
+			}
 			forged := slices.Clone(lines)
 			forged[at+1] = edited(t, line, map[string]any{"body": strings.Replace(bodyOf(t, line), "contoso", "fabrikam", 1) + " "})
-			if verifyAlone(strings.Join(forged, "\n"), key.Public()) == nil || verifyFile(t, forged, audit.Expect{}).Intact() {
+			if audittest.Verify(strings.Join(forged, "\n"), key.Public()) == nil || verifyFile(t, forged, audit.Expect{}).Intact() {
 				t.Errorf("%+v: line %d may be anything", q, at+2)
 			}
 		}
 		for _, cut := range [][]string{lines[:len(lines)-1], slices.Delete(slices.Clone(lines), 1, 2)} {
-			if verifyAlone(strings.Join(cut, "\n"), key.Public()) == nil {
+			if audittest.Verify(strings.Join(cut, "\n"), key.Public()) == nil {
 				t.Errorf("%+v: lines may be missing", q)
 			}
 		}
+	}
+}
+
+func TestTheIndependentVerifierIsShortAndStandsAlone(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("audittest/alone.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(string(source), "\n"); lines >= 100 {
+		t.Errorf("it has %d lines", lines)
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), "alone.go", source, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range file.Imports {
+		if strings.Contains(i.Path.Value, ".") || strings.Contains(i.Path.Value, "evict") {
+			t.Errorf("it imports %s, which is not of the standard library", i.Path.Value)
+		}
+	}
+}
+
+func TestAFileThatIsNoExportIsAnErrorAndNoVerdict(t *testing.T) {
+	t.Parallel()
+	l, _ := typical(t)
+	good := exported(t, l, audit.Query{})
+	for name, text := range map[string]string{
+		"empty": "", "a table": "sequence,time\n1,2\n", "an event": `{"time":1,"class_uid":3002}` + "\n", "a checkpoint": l.signed[0].Note,
+		"compressed": "\x1f\x8b\x08\x00", "newer form": edited(t, good[0], map[string]any{"evict_export": 2}) + "\n",
+	} {
+		if _, err := audit.VerifyExport(t.Context(), strings.NewReader(text), audit.Expect{}); !errors.Is(err, audit.ErrNotExport) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAnAuditorWithTheFirstKeyFollowsAPartToTheNewestOne(t *testing.T) {
+	t.Parallel()
+	l, first := typical(t)
+	second := newSigner(t, "evict")
+	l.rotate(t, first, second)
+	l.add(t, audit.Event{Kind: audit.SignInDenied})
+	l.sign(t, second)
+	for name, q := range map[string]audit.Query{
+		"without an event of a key": {Run: "b"}, "with the first one": {After: 1, Before: 9}, "with the change": {Kind: audit.LedgerKey},
+	} {
+		part := exported(t, l, q)
+		only(t, verifyFile(t, part, audit.Expect{}))
+		only(t, verifyFile(t, part, audit.Expect{Keys: []string{first.Public()}}))
+		only(t, verifyFile(t, part, audit.Expect{Keys: []string{second.Public()}}))
+		keys := l.keyring(t)
+		keys[1].Signature = keys[0].Signature
+		if r := verifyFile(t, append([]string{edited(t, part[0], map[string]any{"keys": keys})}, part[1:]...), audit.Expect{Keys: []string{first.Public()}}); r.Intact() && q.Kind == "" {
+			t.Errorf("%s: a key that the first line names without the word of the first one counts", name)
+		}
+	}
+	proof := consistencyFile(t, l, l.signed[1].Checkpoint, l.signed[len(l.signed)-1].Checkpoint)
+	only(t, verifyFile(t, []string{proof}, audit.Expect{Keys: []string{first.Public()}}))
+}
+
+func TestAKeyThatWasReplacedSignsNoExport(t *testing.T) {
+	t.Parallel()
+	l, first := typical(t)
+	second := newSigner(t, "evict")
+	l.rotate(t, first, second)
+	l.sign(t, second)
+	l.add(t, audit.Event{Kind: audit.SignInDenied})
+	l.sign(t, first)
+	for _, q := range []audit.Query{{}, {Run: "b"}} {
+		check(t, verifyFile(t, exported(t, l, q), audit.Expect{Keys: []string{second.Public()}}),
+			want{audit.UnknownKey, 0, 0, "which event 100 had replaced"})
 	}
 }

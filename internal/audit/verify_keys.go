@@ -4,32 +4,29 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-
-	"golang.org/x/mod/sumdb/note"
 )
 
-// keyring knows the keys that may sign, by what has been read so far, and what each of them signed. It does not grow
+// signatures knows the keys that may sign, by what has been read so far, and what each of them signed. It does not grow
 // with the number of checkpoints.
-type keyring struct {
+type signatures struct {
 	origin string
-	own    []string  // the auditor's; empty: the ledger's own word counts
-	named  []string  // by the first line of a file, whose tree may not show its key events
-	links  []keyLink // from the tree, in order
-	seals  map[string]*seal
+	own    []string // the auditor's; empty: the ledger's own word counts
+	named  Keyring  // by the first line of a file, whose tree may not show its key events
+	tree   Keyring  // by the events of the tree
+	seals  map[signature]*seal
 }
 
-// keyLink is one event of kind ledger.key that holds: the first key, or one that the key before it vouches for.
-type keyLink struct {
-	seq      int64
-	old, key string
+// signature is whose a signature is. The name of a key that is not known is "name+hash", as its signature has it.
+type signature struct {
+	name     string
+	known    bool
+	replaced int64 // the event that had replaced the key by then; 0: it was in use
 }
 
-// seal is what one key signed. The name of a key that is not known is "name+hash", as its signature has it.
+// seal is what one key signed.
 type seal struct {
-	known       bool
 	count       int64
 	first, last int64 // sizes
 	held        int64 // the largest size at which the tree has the root that was signed
@@ -38,52 +35,44 @@ type seal struct {
 // manyKeys is how many unknown keys are told apart; the rest goes under one name.
 const manyKeys = 100
 
-// link takes an event of kind ledger.key; what is wrong with it is returned as the end of a sentence. In a part of a
-// ledger the key before may be missing; then its signature is enough.
-func (k *keyring) link(e Event, partial bool) (wrong string) {
-	key, old := strings.TrimSpace(e.Detail["key"]), strings.TrimSpace(e.Detail["old_key"])
-	if _, err := note.NewVerifier(key); err != nil {
-		return "does not name a verifier key"
+// name takes the keys that the first line of a file names: those that hold by themselves.
+func (s *signatures) name(keys Keyring) {
+	for _, change := range keys[:min(len(keys), manyKeys)] {
+		s.named, _ = s.named.follow(change, s.origin, true)
 	}
-	switch {
-	case old == "" && len(k.links) == 0:
-	case old == "" && key == k.links[len(k.links)-1].key: // two replicas that began at the same moment
-		return ""
-	case old == "":
-		return "names the key " + keyName(key) + ", which the key before it has not vouched for"
-	case len(k.links) == 0 && !partial:
-		return "changes to the key " + keyName(key) + " from one that the ledger never named"
-	case len(k.links) > 0 && !partial && k.links[len(k.links)-1].key != old:
-		return "changes to the key " + keyName(key) + " from one that was not in use, " + keyName(old)
-	case VerifyNext(e.Detail["signature"], k.origin, old, key) != nil:
-		return "changes to the key " + keyName(key) + " without a valid signature of the key before it, " + keyName(old)
-	}
-	k.links = append(k.links, keyLink{seq: e.Seq, old: old, key: key})
-	return ""
 }
 
 // known lists every key whose signature can be checked, whether it counts or not.
-func (k *keyring) known() []string {
-	keys := slices.Clone(k.own)
-	for _, l := range k.links {
-		keys = append(keys, l.key)
-	}
-	return append(keys, k.named...)
+func (s *signatures) known() []string {
+	return slices.Concat(s.own, s.tree.Names(), s.named.Names())
 }
 
-// signer says who signed a checkpoint: a known verifier key, or what the signature says of itself.
-func (k *keyring) signer(c Checkpoint) (name string, known bool) {
+// replaced is the number of the event that replaced a key; 0 while none has.
+func (s *signatures) replaced(key string) int64 {
+	if at := s.tree.replaced(key); at != 0 {
+		return at
+	}
+	return s.named.replaced(key)
+}
+
+// of says who signed a checkpoint: a known verifier key, or what the signature says of itself. In a tree of that size no
+// key counts that had been replaced by then: the keys' events are in it.
+func (s *signatures) of(c Checkpoint) signature {
 	id := signatureID(c.Note)
-	for _, key := range k.known() {
+	for _, key := range s.known() {
 		if KeyID(key) != id {
 			continue
 		}
-		if Verify(c, key) == nil {
-			return key, true
+		if Verify(c, key) != nil {
+			return signature{name: id + " (the signature is not valid)"}
 		}
-		return id + " (the signature is not valid)", false
+		by := signature{name: key, known: true}
+		if at := s.replaced(key); at != 0 && at <= c.Size {
+			by.replaced = at
+		}
+		return by
 	}
-	return id, false
+	return signature{name: id}
 }
 
 // signatureID is the "name+hash" of a note's first signature line, without any claim that it is true.
@@ -99,31 +88,34 @@ func signatureID(signed string) string {
 }
 
 // sealed notes that a checkpoint was signed by a key.
-func (k *keyring) sealed(name string, known bool, size int64, holds bool) {
-	if k.seals == nil {
-		k.seals = map[string]*seal{}
+func (s *signatures) sealed(by signature, size int64, holds bool) {
+	if s.seals == nil {
+		s.seals = map[signature]*seal{}
 	}
-	if k.seals[name] == nil && !known && len(k.seals) >= manyKeys {
-		name = "other keys"
+	if s.seals[by] == nil && !by.known && len(s.seals) >= manyKeys {
+		by.name = "other keys"
 	}
-	s := k.seals[name]
-	if s == nil {
-		s = &seal{known: known, first: size}
-		k.seals[name] = s
+	one := s.seals[by]
+	if one == nil {
+		one = &seal{first: size}
+		s.seals[by] = one
 	}
-	s.count++
-	s.first, s.last = min(s.first, size), max(s.last, size)
+	one.count++
+	one.first, one.last = min(one.first, size), max(one.last, size)
 	if holds {
-		s.held = max(s.held, size)
+		one.held = max(one.held, size)
 	}
 }
 
+// of a key that is in use: what may count.
+func inUse(key string) signature { return signature{name: key, known: true} }
+
 // held says up to which size each key's checkpoints hold so far.
-func (k *keyring) held() map[string]int64 {
+func (s *signatures) held() map[string]int64 {
 	out := map[string]int64{}
-	for name, s := range k.seals {
-		if s.known {
-			out[name] = s.held
+	for by, one := range s.seals {
+		if by == inUse(by.name) {
+			out[by.name] = one.held
 		}
 	}
 	return out
@@ -131,20 +123,29 @@ func (k *keyring) held() map[string]int64 {
 
 // counting lists the keys whose checkpoints count. With keys of the auditor's own: those, every later one that a
 // counting key vouches for, and every one that stands in the tree beneath a checkpoint that a counting key signed.
-// Without: those that the tree names, or else those that the file names.
-func (k *keyring) counting() []string {
-	if len(k.own) == 0 {
-		if len(k.links) == 0 {
-			return k.named
+// Without: those that the tree names, and those that the file names.
+func (s *signatures) counting() []string {
+	counts := slices.Clone(s.own)
+	if len(s.own) == 0 {
+		counts = s.tree.Names()
+		for _, key := range s.named.Names() {
+			if !slices.Contains(counts, key) {
+				counts = append(counts, key)
+			}
 		}
-		return k.known()[:len(k.links)]
+		return counts
 	}
-	counts := slices.Clone(k.own)
 	for grown := true; grown; {
 		grown = false
-		for _, l := range k.links {
-			if !slices.Contains(counts, l.key) && (slices.Contains(counts, l.old) || k.reach(counts) >= l.seq) {
-				counts, grown = append(counts, l.key), true
+		reach := s.reach(counts)
+		for _, change := range s.tree {
+			if !slices.Contains(counts, change.Key) && (slices.Contains(counts, change.Old) || reach >= change.Seq) {
+				counts, grown = append(counts, change.Key), true
+			}
+		}
+		for _, change := range s.named { // only a signature speaks for them: the line is not in the tree
+			if !slices.Contains(counts, change.Key) && slices.Contains(counts, change.Old) {
+				counts, grown = append(counts, change.Key), true
 			}
 		}
 	}
@@ -152,38 +153,40 @@ func (k *keyring) counting() []string {
 }
 
 // reach is the largest size that one of the keys signed and the tree agrees with.
-func (k *keyring) reach(keys []string) int64 {
+func (s *signatures) reach(keys []string) int64 {
 	var size int64
 	for _, key := range keys {
-		if s := k.seals[key]; s != nil {
-			size = max(size, s.held)
+		if one := s.seals[inUse(key)]; one != nil {
+			size = max(size, one.held)
 		}
 	}
 	return size
 }
 
 // strangers says of each key that signed without counting what it signed, as sentences.
-func (k *keyring) strangers() []string {
-	counts := k.counting()
+func (s *signatures) strangers() []string {
+	counts := s.counting()
 	var out []string
-	for _, name := range slices.Sorted(maps.Keys(k.seals)) {
-		s := k.seals[name]
-		if slices.Contains(counts, name) {
+	for by, one := range s.seals {
+		if by == inUse(by.name) && slices.Contains(counts, by.name) {
 			continue
 		}
-		what := fmt.Sprintf("The checkpoint of %s is", number(s.first, "event"))
-		if s.count > 1 {
-			what = fmt.Sprintf("%s checkpoints, of %s to %s events, are", grouped(s.count), grouped(s.first), grouped(s.last))
+		what := fmt.Sprintf("The checkpoint of %s is", number(one.first, "event"))
+		if one.count > 1 {
+			what = fmt.Sprintf("%s checkpoints, of %s to %s events, are", grouped(one.count), grouped(one.first), grouped(one.last))
 		}
-		who := "an unknown key, " + quoted(name) + ": the ledger does not name it"
+		who := "an unknown key, " + quoted(by.name) + ": the ledger does not name it"
 		switch {
-		case s.known:
-			who = keyName(name) + ", which none of your keys vouches for"
-		case len(k.own) > 0:
-			who = "an unknown key, " + quoted(name) + ": it is not yours, and the ledger does not name it"
+		case by.replaced != 0:
+			who = keyName(by.name) + ", which event " + grouped(by.replaced) + " had replaced: whoever signed it used a key that was out of use"
+		case by.known:
+			who = keyName(by.name) + ", which none of your keys vouches for"
+		case len(s.own) > 0:
+			who = "an unknown key, " + quoted(by.name) + ": it is not yours, and the ledger does not name it"
 		}
 		out = append(out, what+" signed by "+who+".")
 	}
+	slices.Sort(out)
 	return out
 }
 

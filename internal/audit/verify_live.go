@@ -25,6 +25,7 @@ type live struct {
 	stored   []Signed
 	read     int64 // checkpoints up to this size were read
 	gaps     []span
+	believed []Event // of the chunk that is being read
 	days     map[dayKind]*DayCount
 	absent   int64 // events that are neither there nor removed
 	cut      int64 // where events and hashes end before the head does; -1: they do not
@@ -83,9 +84,25 @@ func (l *live) advance(ctx context.Context, after int64) (int64, error) {
 		if err := l.chunk(ctx, after, to, rows[:n]); err != nil {
 			return 0, err
 		}
+		if err := l.searches(ctx); err != nil {
+			return 0, err
+		}
 		rows, after = rows[n:], to
 	}
 	return after, nil
+}
+
+// searches holds the names and words that searches go by against the events of the last chunk.
+func (l *live) searches(ctx context.Context) error {
+	unfound, err := l.src.Unfound(ctx, l.believed)
+	l.believed = l.believed[:0]
+	for _, seq := range unfound {
+		l.found.add(IndexDiffers, "words", seq, seq, func(from, to int64) string {
+			return "The names and words that searches go by lack some: by them " + strings.ToLower(events(from, to, "is", "are")[:1]) +
+				events(from, to, "is", "are")[1:] + " not found."
+		})
+	}
+	return err
 }
 
 // chunk verifies the events after < seq <= to.
@@ -168,6 +185,7 @@ func (l *live) event(ctx context.Context, row Row, leaf *Hash) error {
 		index, detail = IndexOf(e), e.Detail
 		l.compare(row.Seq, row.Index, index)
 		l.take(e)
+		l.believed = append(l.believed, e)
 	}
 	l.inRun(row.Seq, Kind(index.Kind), index.Run, detail, len(l.gaps) > 0 && l.head.Removed > 0)
 	l.inDay(row.Seq, index)
@@ -304,7 +322,8 @@ func (l *live) checkEnd(ctx context.Context) error {
 
 // checkGaps tells what was removed from what is missing.
 func (l *live) checkGaps(context.Context) error {
-	recorded := min(l.head.Removed, l.removed)
+	signed, count := l.removedThrough()
+	recorded := min(l.head.Removed, signed)
 	for _, g := range l.gaps {
 		if g.from <= recorded {
 			l.report.Removed += min(g.to, recorded) - g.from + 1
@@ -319,27 +338,31 @@ func (l *live) checkGaps(context.Context) error {
 		case g.to == l.head.Size:
 			why = ", at the end: the tree has " + number(l.head.Size, "event") + "."
 		case g.from <= l.head.Removed:
-			why = ": the head says that retention removed them, and no event says so."
+			why = ": the head says that retention removed them, and no signed event says so."
 		}
 		l.found.once(Missing, g.from, g.to, events(g.from, g.to, "is missing", "are missing")+why)
 	}
+	l.fewerRemoved(recorded, count)
 	l.report.Whole = l.absent == 0
 	return nil
 }
 
 // checkRemovals holds the roots that removals name against the tree.
 func (l *live) checkRemovals(ctx context.Context) error {
-	for _, m := range l.removals {
-		root, err := RootAt(m.through, func(indexes []int64) ([]Hash, error) { return l.src.Hashes(ctx, indexes) })
+	for _, r := range l.removals {
+		if r.Through < 1 || r.Through > l.head.Size {
+			continue // told of already
+		}
+		root, err := RootAt(r.Through, func(indexes []int64) ([]Hash, error) { return l.src.Hashes(ctx, indexes) })
 		if errors.Is(err, ErrNoHash) {
 			continue // told of already
 		}
 		if err != nil {
 			return err
 		}
-		if m.root != "" && m.root != root.String() {
-			l.found.once(Inconsistent, 1, m.through, fmt.Sprintf("The tree contradicts event %s, which records what was removed: at %s it has another root.",
-				grouped(m.seq), number(m.through, "event")))
+		if r.Root != root {
+			l.found.once(Inconsistent, 1, r.Through, fmt.Sprintf("The tree contradicts event %s, which records what was removed: at %s it has another root.",
+				grouped(r.seq), number(r.Through, "event")))
 		}
 	}
 	return nil
@@ -359,7 +382,7 @@ func (l *live) checkNewer(ctx context.Context) error {
 		}
 		for _, p := range newer {
 			after = p.Size
-			if p.Size > now.Size {
+			if p.Size > now.Size && l.newer(p.Checkpoint) {
 				count++
 				largest = p.Size
 			}
@@ -373,6 +396,21 @@ func (l *live) checkNewer(ctx context.Context) error {
 			number(count, "checkpoint"), number(l.head.Size, "event"), grouped(largest), l.rollbackOf(largest)))
 	}
 	return nil
+}
+
+// newer reports whether a checkpoint of more events than there are was signed with a key that is known. Any other one
+// somebody put there, and it says nothing of the tree.
+func (l *live) newer(p Checkpoint) bool {
+	again, err := ParseCheckpoint(p.Note)
+	if err != nil || again.Size != p.Size {
+		l.found.once(Unreadable, 0, 0, fmt.Sprintf("A checkpoint in the database, said to be of %s, cannot be read.", number(p.Size, "event")))
+		return false
+	}
+	by := l.keys.of(p)
+	if !by.known {
+		l.keys.sealed(by, p.Size, false)
+	}
+	return by.known
 }
 
 // checkDays holds the index of days against the events.
@@ -449,5 +487,5 @@ func (l *live) covers() {
 		r.Covers = append(r.Covers, fmt.Sprintf("Of %s, removed by retention and recorded as such, only hashes are left: "+
 			"that they were there is shown, what they said is not.", number(r.Removed, "event")))
 	}
-	r.Covers = append(r.Covers, "The columns and counts that searches use, and that each closed run has as many events as its closing event counts.")
+	r.Covers = append(r.Covers, "The columns, names, words and counts that searches use, and that each closed run has as many events as its closing event counts.")
 }

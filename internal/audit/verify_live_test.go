@@ -300,6 +300,8 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 		}, wants: []want{{audit.RunGap, 101, 101, `says that the last one is "102"`}, {audit.RunGap, 101, 101, `counts "3" events, and 2 are there`}}, whole: true},
 		{name: "index of days", tamper: func(_ *testing.T, l *ledger) { l.days[5].Events++ },
 			wants: []want{{audit.IndexDiffers, 0, 0, "The index of days differs"}}, whole: true},
+		{name: "names that searches lack", tamper: func(_ *testing.T, l *ledger) { l.wordless = []int64{20, 21} },
+			wants: []want{{audit.IndexDiffers, 20, 21, "by them events 20 and 21 are not found"}}, whole: true},
 		{name: "a day lost", tamper: func(_ *testing.T, l *ledger) { l.days = l.days[1:] },
 			wants: []want{{audit.IndexDiffers, 0, 0, `"ledger.opened" on "2026-11-05" it says no events, and there 1 event`}}, whole: true},
 	} {
@@ -364,10 +366,105 @@ func TestAKeyCountsByTheWordOfTheOneBefore(t *testing.T) {
 		want{audit.UnknownKey, 0, 0, "The checkpoint of 102 events is signed by an unknown key"})
 }
 
+func TestAKeyThatWasReplacedSignsNothingNewer(t *testing.T) {
+	t.Parallel()
+	l, first := typical(t)
+	second := newSigner(t, "evict")
+	l.rotate(t, first, second)
+	l.sign(t, second)
+	l.add(t, audit.Event{Kind: audit.SignInDenied}, audit.Event{Kind: audit.SignedOut})
+	l.sign(t, second)
+	only(t, verify(t, l, audit.Expect{}))
+
+	// Whoever found the first key rewrites what came after the change, and signs it.
+	forged := l.clone()
+	forged.row(101).Body = bytes.Replace(forged.row(101).Body, []byte("session.denied"), []byte("session.signed"), 1)
+	forged.row(101).Index.Kind = "session.signed"
+	forged.signed = forged.signed[:len(forged.signed)-1]
+	forged.rebuild()
+	forged.sign(t, first)
+	for name, x := range map[string]audit.Expect{
+		"no papers": {}, "the second key": {Keys: []string{second.Public()}}, "both keys": {Keys: []string{first.Public(), second.Public()}},
+	} {
+		r := verify(t, forged, x)
+		only(t, r, want{audit.UnknownKey, 0, 0, "which event 100 had replaced: whoever signed it used a key that was out of use"})
+		if covers := strings.Join(r.Covers, " "); !strings.Contains(covers, "Signed up to event 100") {
+			t.Errorf("%s: %s", name, covers)
+		}
+	}
+	l.rotate(t, second, first)
+	check(t, verify(t, l, audit.Expect{}), want{audit.UnknownKey, 103, 103, "goes back to the key"})
+}
+
+func TestADeletionIsNoRemovalWithoutTheWordOfAKey(t *testing.T) {
+	t.Parallel()
+	base, key := typical(t)
+	root, err := audit.RootAt(78, base.stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := func(by *audit.Signer, r audit.Removal) map[string]string {
+		r, err := by.SignRemoval(testOrigin, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Detail()
+	}
+	honest := audit.Removal{Through: 78, Root: root, Events: 76}
+	for name, detail := range map[string]map[string]string{
+		"unsigned":               honest.Detail(),
+		"signed with any key":    signed(newSigner(t, "evict"), honest),
+		"signed for less":        edit(signed(key, audit.Removal{Through: 14, Root: root, Events: 12}), "through", "78"),
+		"signed for fewer":       edit(signed(key, audit.Removal{Through: 78, Root: root, Events: 75}), "events", "76"),
+		"signed for another one": edit(signed(key, audit.Removal{Through: 78, Root: base.head.Root, Events: 76}), "root", root.String()),
+	} {
+		l := base.clone()
+		l.strip(78)
+		l.add(t, audit.Event{Kind: audit.LedgerRemoved, Detail: detail})
+		l.sign(t, key)
+		r := verify(t, l, audit.Expect{Keys: []string{key.Public()}})
+		check(t, r, want{audit.UnknownKey, 100, 100, "no key of the ledger signed that"}, want{audit.Missing, 3, 78, "no signed event says so"})
+		if r.Whole || r.Removed != 0 {
+			t.Errorf("%s: %+v", name, r)
+		}
+		check(t, verifyFile(t, exported(t, l, audit.Query{}), audit.Expect{}), want{audit.UnknownKey, 100, 100, "no key of the ledger signed that"},
+			want{audit.Missing, 3, 78, "no signed event says"})
+	}
+
+	more := base.clone()
+	more.remove(t, key, 78)
+	more.rows = slices.DeleteFunc(more.rows, func(r audit.Row) bool { return r.Seq == 2 }) // an event about the ledger, which stays
+	more.recount()
+	check(t, verify(t, more, audit.Expect{Keys: []string{key.Public()}}), want{audit.Missing, 1, 78, "retention removed 76, as is recorded and signed; 77 are gone"})
+
+	again := base.clone()
+	again.remove(t, key, 78)
+	again.add(t, audit.Event{Kind: audit.LedgerRemoved, Detail: signed(key, honest)})
+	again.sign(t, key)
+	only(t, verify(t, again, audit.Expect{}), want{audit.Misplaced, 101, 101, "says what an earlier one said before"})
+}
+
+func edit(detail map[string]string, key, value string) map[string]string {
+	detail[key] = value
+	return detail
+}
+
+func TestACheckpointThatNoKeySignedIsNotTakenForALongerTree(t *testing.T) {
+	t.Parallel()
+	l, _ := typical(t)
+	foreign, err := newSigner(t, "evict").Sign(testOrigin, 5000, l.head.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.signed = append(l.signed, audit.Signed{Checkpoint: foreign}, audit.Signed{Checkpoint: audit.Checkpoint{Size: 1_000_000, Note: "x"}})
+	only(t, verify(t, l, audit.Expect{}), want{audit.UnknownKey, 0, 0, "The checkpoint of 5,000 events is signed by an unknown key"},
+		want{audit.Unreadable, 0, 0, "A checkpoint in the database, said to be of 1,000,000 events, cannot be read"})
+}
+
 func TestRemovedEventsAreToldFromMissingOnes(t *testing.T) {
 	t.Parallel()
 	base, key := typical(t)
-	base.remove(t, 78)
+	base.remove(t, key, 78)
 	base.sign(t, key)
 	r := verify(t, base, audit.Expect{})
 	only(t, r)
@@ -383,7 +480,7 @@ func TestRemovedEventsAreToldFromMissingOnes(t *testing.T) {
 	drop(unrecorded, 5, 9)
 	unrecorded.head.Removed = 78
 	r = verify(t, unrecorded, audit.Expect{})
-	check(t, r, want{audit.Missing, 5, 9, "the head says that retention removed them, and no event says so"})
+	check(t, r, want{audit.Missing, 5, 9, "the head says that retention removed them, and no signed event says so"})
 	if r.Whole {
 		t.Error("events are missing, and the ledger is called whole")
 	}

@@ -27,7 +27,11 @@ func (c *checker) conclude() Report {
 	r.Covers = append(r.Covers, c.coversSigned()...)
 	r.Covers = append(r.Covers, c.coversOwn()...)
 	for _, b := range c.rollbacks {
-		r.Covers = append(r.Covers, b.String()+" What was recorded in between is not in this ledger.")
+		text := b.String()
+		if b.from > b.to {
+			text += " What was recorded in between is not in this ledger."
+		}
+		r.Covers = append(r.Covers, text)
 	}
 	r.Covers = append(r.Covers, "That what was recorded is true, and that nothing was done without being recorded, "+
 		"does not show here: compare it with Entra's own log.")
@@ -102,6 +106,10 @@ func (c *checker) rollbackOf(size int64) string {
 }
 
 func (b rollback) String() string {
+	if b.from <= b.to {
+		return fmt.Sprintf("Event %s records that the ledger was accepted as it stood at %s, though it contradicted its checkpoint of %s "+
+			"or its newest events were wrong.", grouped(b.seq), number(b.to, "event"), grouped(b.from))
+	}
 	return fmt.Sprintf("Event %s records that a rollback was accepted, from %s to %s.",
 		grouped(b.seq), number(b.from, "event"), number(b.to, "event"))
 }
@@ -110,7 +118,7 @@ func (c *checker) coversSigned() []string {
 	size, signed := c.report.Size, c.keys.reach(c.report.Keys)
 	var by []string
 	for _, key := range c.report.Keys {
-		if s := c.keys.seals[key]; s != nil && s.held == signed {
+		if s := c.keys.seals[inUse(key)]; s != nil && s.held == signed {
 			by = append(by, keyName(key))
 		}
 	}

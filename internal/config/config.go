@@ -17,6 +17,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -60,12 +61,12 @@ type Config struct {
 	FederatedTokenFile      string `env:"EVICT_FEDERATED_TOKEN_FILE" doc:"File that a workload identity (Kubernetes) keeps fresh; read at each use."`
 	ManagedIdentityClientID string `env:"EVICT_MANAGED_IDENTITY_CLIENT_ID" doc:"Client id of the managed identity that is a federated credential of the app registration; system for the system-assigned one."`
 
-	SealKeys Secret `env:"EVICT_SEAL_KEYS" doc:"Keys that seal sessions and tokens at rest, one 'name base64' a line; the first seals, all open. evict keygen makes one."`
+	SealKeys Secret `env:"EVICT_SEAL_KEYS" doc:"Keys that seal sessions and tokens at rest, one 'name base64' a line; the first seals, all open. evict keygen -o FILE makes one."`
 
 	DataDir     string `env:"EVICT_DATA_DIR" envDefault:"data" doc:"Folder of the SQLite database, when EVICT_DATABASE_URL is not set."`
 	DatabaseURL Secret `env:"EVICT_DATABASE_URL" doc:"PostgreSQL address; then several replicas may run."`
 
-	LedgerKey      Secret `env:"EVICT_LEDGER_KEY" doc:"Key that signs the ledger's checkpoints; evict audit keygen makes one. Keep it out of the database, and its backup apart."`
+	LedgerKey      Secret `env:"EVICT_LEDGER_KEY" doc:"Key that signs the ledger's checkpoints; evict audit keygen -o FILE makes one. Keep it out of the database, and its backup apart."`
 	CheckpointFile string `env:"EVICT_CHECKPOINT_FILE" doc:"File outside the database to which each checkpoint is appended; serve refuses a ledger that contradicts the last one. checkpoints in EVICT_DATA_DIR when not set; another disk is better."`
 	MetricsListen  string `env:"EVICT_METRICS_LISTEN" doc:"Address of a second listener for Prometheus, /metrics; none when not set. It names nobody, but keep it inside."`
 
@@ -125,6 +126,18 @@ func readFiles(vars map[string]string) (problems []error) {
 	return problems
 }
 
+// Exposed are the settings that name the file of a secret which everybody on this machine can read.
+func Exposed(environ []string) (names []string) {
+	vars := env.ToMap(environ)
+	for _, name := range fromFile() {
+		info, err := os.Stat(vars[name+"_FILE"])
+		if err == nil && info.Mode().Perm()&0o004 != 0 {
+			names = append(names, name+"_FILE")
+		}
+	}
+	return names
+}
+
 // unknown reports EVICT_ variables that mean nothing: a misspelt name is a setting that silently does not hold.
 func unknown(vars map[string]string) (problems []error) {
 	known := map[string]bool{}
@@ -159,10 +172,10 @@ func (c Config) problems() (problems []error) {
 		add("%d client credentials are set: set exactly one of EVICT_CLIENT_SECRET, EVICT_CLIENT_CERTIFICATE, EVICT_FEDERATED_TOKEN_FILE, EVICT_MANAGED_IDENTITY_CLIENT_ID", n)
 	}
 	if c.SealKeys == "" {
-		add("EVICT_SEAL_KEYS or EVICT_SEAL_KEYS_FILE is not set: make a key with 'evict keygen' and keep it outside the database")
+		add("EVICT_SEAL_KEYS or EVICT_SEAL_KEYS_FILE is not set: make a key with 'evict keygen -o FILE' and keep it outside the database")
 	}
 	if c.LedgerKey == "" {
-		add("EVICT_LEDGER_KEY or EVICT_LEDGER_KEY_FILE is not set: make a key with 'evict audit keygen' and keep it outside the database")
+		add("EVICT_LEDGER_KEY or EVICT_LEDGER_KEY_FILE is not set: make a key with 'evict audit keygen -o FILE' and keep it outside the database")
 	}
 	if c.GraphWrites < 500 {
 		add("EVICT_GRAPH_WRITES=%d is too few to work with: it is the number of writes in 150 s, 3000 by default", c.GraphWrites)
@@ -174,13 +187,27 @@ func (c Config) problems() (problems []error) {
 	if simulated != (c.SimulatorURL != "") || simulated != (c.SimulatorCA != "") {
 		add("EVICT_SIMULATOR_URL and EVICT_SIMULATOR_CA_FILE belong to EVICT_CLOUD=simulator: set all three or none")
 	}
-	if host, _, err := net.SplitHostPort(c.Listen); err != nil {
+	if c.MetricsListen != "" {
+		if _, err := hostOf(c.MetricsListen); err != nil {
+			add("EVICT_METRICS_LISTEN=%q is not host:port", c.MetricsListen)
+		}
+	}
+	if host, err := hostOf(c.Listen); err != nil {
 		add("EVICT_LISTEN=%q is not host:port", c.Listen)
 	} else if simulated && !isLoopback(host) {
 		add("EVICT_LISTEN=%q must be localhost with EVICT_CLOUD=simulator: a rehearsal is for this machine", c.Listen)
 	}
 	slices.SortFunc(problems, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return problems
+}
+
+// hostOf is the host of an address to listen on, whose port is a number.
+func hostOf(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	return host, err
 }
 
 func (c Config) credentials() (n int) {

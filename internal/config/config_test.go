@@ -2,10 +2,12 @@ package config_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,6 +93,9 @@ func TestOneWrongSettingIsRefused(t *testing.T) {
 		{"no ledger key", "EVICT_LEDGER_KEY", "EVICT_LEDGER_KEY or EVICT_LEDGER_KEY_FILE is not set"},
 		{"a simulator's address beside a real cloud", "EVICT_SIMULATOR_CA_FILE=ca.pem", "belong to EVICT_CLOUD=simulator"},
 		{"a simulator without its address", "EVICT_CLOUD=simulator", "belong to EVICT_CLOUD=simulator"},
+		{"an address without a port", "EVICT_LISTEN=localhost", "EVICT_LISTEN=\"localhost\" is not host:port"},
+		{"metrics at no address", "EVICT_METRICS_LISTEN=foo", "EVICT_METRICS_LISTEN=\"foo\" is not host:port"},
+		{"metrics at no port", "EVICT_METRICS_LISTEN=localhost:99999", "is not host:port"},
 		{"a misspelt name", "EVICT_CLIENT_SECRETS=x", "EVICT_CLIENT_SECRETS is not a setting"},
 		{"a file for what is no secret", "EVICT_TENANT_ID_FILE=x", "EVICT_TENANT_ID_FILE is not a setting"},
 	} {
@@ -215,5 +220,21 @@ func TestTheFileOfCheckpointsIsBesideTheDataUnlessItIsNamed(t *testing.T) {
 		if err != nil || cfg.Checkpoints() != want {
 			t.Errorf("%v: got %q, %v, want %q", set, cfg.Checkpoints(), err, want)
 		}
+	}
+}
+
+func TestAFileThatOthersCanReadIsNamed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var set []string
+	for name, mode := range map[string]os.FileMode{"EVICT_SEAL_KEYS_FILE": 0o600, "EVICT_LEDGER_KEY_FILE": 0o644, "EVICT_CLIENT_SECRET_FILE": 0o440} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+		set = append(set, name+"="+path)
+	}
+	if got := config.Exposed(append(set, "EVICT_DATABASE_URL_FILE=/nowhere/at/all")); !slices.Equal(got, []string{"EVICT_LEDGER_KEY_FILE"}) {
+		t.Errorf("got %v", got)
 	}
 }

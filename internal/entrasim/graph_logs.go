@@ -8,14 +8,19 @@ import (
 	"time"
 )
 
-var auditReaders = []string{RoleReportsReader, RoleSecurityReader, RoleSecurityOperator, RoleSecurityAdministrator, RoleGlobalReader, RoleGlobalAdministrator}
+// Who may read each log beside holding the permission (Microsoft Graph, list directoryAudits and list signIns). A Global
+// Administrator may read either.
+var (
+	auditReaders  = []string{RoleReportsReader, RoleSecurityReader, RoleSecurityAdministrator, RoleGlobalAdministrator}
+	signInReaders = append([]string{RoleSecurityOperator, RoleGlobalReader}, auditReaders...)
+)
 
-// mayReadLogs needs a directory role beside the permission, and the licence.
-func (c *call) mayReadLogs() *reply {
+// mayReadLog needs one of the directory roles beside the permission, and the licence.
+func (c *call) mayReadLog(readers []string) *reply {
 	if c.sim.opts.NoPremium {
 		return c.graphError(http.StatusForbidden, "Authentication_RequestFromNonPremiumTenantOrB2CTenant", "Neither tenant is B2C or tenant doesn't have premium license")
 	}
-	if c.caller != nil && !c.holds(auditReaders...) {
+	if c.caller != nil && !c.holds(readers...) {
 		return c.graphError(http.StatusForbidden, "Authentication_RequestFromUnsupportedUserRole", "User is not in the allowed roles")
 	}
 	return nil
@@ -136,7 +141,7 @@ func (e *auditEntry) targets() []map[string]any {
 
 // listDirectoryAudits lists the newest first, of what has come to the log by now.
 func listDirectoryAudits(c *call) *reply {
-	if rep := c.mayReadLogs(); rep != nil {
+	if rep := c.mayReadLog(auditReaders); rep != nil {
 		return rep
 	}
 	now := c.sim.graphNow()
@@ -191,7 +196,7 @@ var signInEntity = sync.OnceValue(func() *entity {
 })
 
 func listSignIns(c *call) *reply {
-	if rep := c.mayReadLogs(); rep != nil {
+	if rep := c.mayReadLog(signInReaders); rep != nil {
 		return rep
 	}
 	all := c.sim.tenant.signIns

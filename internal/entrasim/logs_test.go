@@ -107,3 +107,26 @@ func TestATenantHasAHistory(t *testing.T) {
 		}
 	}
 }
+
+func TestEachLogHasReadersOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := start(t, entrasim.Options{Quota: entrasim.Quota{Disabled: true}})
+	c := s.Cast()
+	for _, tt := range []struct {
+		who             entrasim.Person
+		audits, signIns int
+	}{
+		{c.Auditor, 200, 200}, // Reports Reader
+		{c.Lead, 200, 200},    // Security Reader
+		{c.GlobalAdmin, 200, 200},
+		{c.SecurityOperator, 403, 200},
+		{c.Helpdesk, 403, 403},
+	} {
+		bearer := mint(t, s, tt.who, "AuditLog.Read.All")
+		for path, want := range map[string]int{"/auditLogs/directoryAudits": tt.audits, "/auditLogs/signIns": tt.signIns} {
+			if got := graph(t, s, bearer, "GET", path+"?$top=1", ""); got.Status != want {
+				t.Errorf("%s (%v) reads %s: got %d, want %d", tt.who.Name, tt.who.DirectoryRoles, path, got.Status, want)
+			}
+		}
+	}
+}

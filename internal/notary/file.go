@@ -66,6 +66,12 @@ func (f file) read(origin string) (kept, error) {
 	return k, nil
 }
 
+// there reports whether the file is there.
+func (f file) there() bool {
+	_, err := os.Stat(f.path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // wrong is an error of reading, with what to do.
 func (f file) wrong(err error) error {
 	return fmt.Errorf("the file of checkpoints %s cannot be used: %w; mend it, or set EVICT_CHECKPOINT_FILE to the right one", f.path, err)

@@ -110,19 +110,54 @@ func TestWithoutItsFileALedgerMustGoOnFromItsOwnNewestCheckpoint(t *testing.T) {
 	if err := os.Remove(d.o.File); err != nil {
 		t.Fatal(err)
 	}
-	d.stands(d.open(), 14)
-	if len(d.kept()) != 1 || !strings.Contains(d.log.String(), `"level":"WARN","msg":"the file of checkpoints holds none`) {
+	d.stands(d.open(), 15)
+	if e := d.of(t, audit.LedgerUnwitnessed); e.Detail["size"] != "14" || e.Detail["checkpoint"] != d.checkpoints[1].Note {
+		t.Errorf("recorded is %+v", e)
+	}
+	if len(d.kept()) != 2 || !strings.Contains(d.log.String(), `"level":"WARN","msg":"the file of checkpoints holds none`) {
 		t.Errorf("the file is not written anew, or nothing is said of it:\n%s", d.log)
 	}
 	if err := os.Remove(d.o.File); err != nil {
 		t.Fatal(err)
 	}
-	d.hashes[14][0]++
+	leaf := audit.LeafIndex(15)
+	d.hashes[leaf][0]++
 	d.refused(notary.ErrRollback, "in the database")
-	d.hashes[14][0]--
+	d.hashes[leaf][0]--
 	forger, _ := key(t)
-	d.checkpoints[1].Checkpoint, _ = forger.Sign(audit.Origin(cloud, tenant), d.tree.Size, d.tree.Root())
-	d.refused(notary.ErrRollback, "not signed with a key of this ledger")
+	d.checkpoints[2].Checkpoint, _ = forger.Sign(audit.Origin(cloud, tenant), d.tree.Size, d.tree.Root())
+	d.stands(d.open(), 16) // what somebody else put there is passed over
+	if e := d.of(t, audit.LedgerUnwitnessed); e.Detail["size"] != "14" {
+		t.Errorf("it went on from %+v", e)
+	}
+}
+
+func TestALedgerThatLostAllItsCheckpointsDoesNotStartInSilence(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.open()
+	d.checkpoints = nil
+	if err := os.Remove(d.o.File); err != nil {
+		t.Fatal(err)
+	}
+	d.open()
+	if e := d.of(t, audit.LedgerUnwitnessed); e.Detail["size"] != "0" || e.Detail["checkpoint"] != "" {
+		t.Errorf("recorded is %+v", e)
+	}
+}
+
+func TestAFileThatIsTakenAwayUnderARunningConsoleIsWrittenAnew(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	n := d.open()
+	if err := os.Remove(d.o.File); err != nil {
+		t.Fatal(err)
+	}
+	n.Look(t.Context())
+	d.stands(n, 13)
+	if !strings.Contains(d.log.String(), "kept outside the database again") {
+		t.Errorf("nothing is said of it:\n%s", d.log)
+	}
 }
 
 func TestAFullDiskIsToldAndDoesNotStopTheSigning(t *testing.T) {

@@ -90,8 +90,8 @@ func (l *ledger) Hashes(_ context.Context, indexes []int64) ([]audit.Hash, error
 	defer l.mu.Unlock()
 	out := make([]audit.Hash, len(indexes))
 	for i, at := range indexes {
-		if at >= int64(len(l.hashes)) {
-			return nil, errors.New("a hash is missing")
+		if at >= int64(len(l.hashes)) || l.hashes[at] == (audit.Hash{}) {
+			return nil, audit.ErrNoHash
 		}
 		out[i] = l.hashes[at]
 	}
@@ -129,6 +129,8 @@ func (l *ledger) SaveCheckpoint(_ context.Context, c audit.Checkpoint, at time.T
 	return nil
 }
 
+func (l *ledger) Unfound(context.Context, []audit.Event) ([]int64, error) { return nil, nil }
+
 func (l *ledger) DayCounts(context.Context) ([]audit.DayCount, error) { return nil, nil }
 
 func (l *ledger) records(of func(audit.Row) bool) (out []audit.Record) {
@@ -148,12 +150,12 @@ func (l *ledger) KeyEvents(context.Context) ([]audit.Record, error) {
 }
 
 func (l *ledger) Closings(_ context.Context, after, upTo int64, _ int) (out []audit.RunLine, err error) {
-	closing := l.records(func(r audit.Row) bool {
-		return r.Seq > after && r.Seq <= upTo && r.Index.Kind == string(audit.RunFinished)
-	})
-	for _, c := range closing {
-		of := l.records(func(r audit.Row) bool { return r.Index.Run == c.Event.Run })
-		out = append(out, audit.RunLine{Run: c.Event.Run, Events: int64(len(of)), First: of[0].Seq, Newest: of[len(of)-1]})
+	for _, closing := range l.rows {
+		if closing.Seq <= after || closing.Seq > upTo || closing.Index.Kind != string(audit.RunFinished) {
+			continue
+		}
+		of := l.records(func(r audit.Row) bool { return r.Index.Run == closing.Index.Run && r.Seq <= closing.Seq })
+		out = append(out, audit.RunLine{Run: closing.Index.Run, Events: int64(len(of)), First: of[0].Seq, Newest: of[len(of)-1]})
 	}
 	return out, nil
 }

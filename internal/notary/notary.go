@@ -62,6 +62,8 @@ type Notary struct {
 	Options
 	file file
 
+	witnessed bool // at the start, the file had a checkpoint to hold the ledger against
+
 	signing sync.Mutex // held while new events are checked and signed
 	tree    audit.Tree // the one that was signed last
 	seen    int64      // up to here no run began or ended since the last checkpoint
@@ -79,9 +81,10 @@ type Notary struct {
 // Open checks the ledger against the last checkpoint in the file, records the key when the ledger has none yet, and
 // signs where it stands. It refuses with ErrRollback or ErrKey; the error says what is known, and what to do.
 //
-// Without the file, or with one that holds no checkpoint yet, the newest checkpoint in the database takes its place, is
-// logged as a warning, and goes into a new file. That is safe against somebody who has the database alone: they cannot
-// take the file away, and cannot sign. A file that is there and cannot be read is refused.
+// Without the file, or with one that holds no checkpoint yet, the newest checkpoint in the database takes its place and
+// goes into a new file. That is safe against somebody who has the database alone: they cannot take the file away, and
+// cannot sign. It is recorded, because nothing shows then whether an older database was put in place. A file that is there
+// and cannot be read is refused.
 //
 // Something wrong with the events since that checkpoint is no reason not to start: the console is needed in an
 // incident. Standing tells of it, and nothing is signed.
@@ -89,15 +92,17 @@ func Open(ctx context.Context, o Options) (*Notary, error) {
 	n := &Notary{Options: o, file: file{o.File}}
 	n.work, n.stop = context.WithCancel(context.Background())
 	n.standing.Public = o.Signer.Public()
-	records, err := o.Ledger.KeyEvents(ctx)
+	keys, broken, err := keyring(ctx, o.Ledger, o.origin())
 	if err != nil {
-		return nil, fmt.Errorf("reading the ledger's keys: %w", err)
-	}
-	keys, chained := chain(records, o.origin())
-	if err := n.recall(ctx, append(keys, o.Signer.Public())); err != nil {
 		return nil, err
 	}
-	if err := n.admitKey(ctx, keys, chained); err != nil {
+	if err := n.recall(ctx, keys); err != nil {
+		return nil, err
+	}
+	if err := n.admitKey(ctx, keys, broken); err != nil {
+		return nil, err
+	}
+	if err := n.unwitnessed(ctx, keys); err != nil {
 		return nil, err
 	}
 	if _, err := n.Sign(ctx); err != nil && !errors.Is(err, ErrProblems) {

@@ -60,7 +60,7 @@ func TestAFirstStartNamesItsKeyAndSigns(t *testing.T) {
 	if got := d.of(t, audit.LedgerKey).Detail["key"]; got != d.o.Signer.Public() {
 		t.Errorf("the ledger names %q", got)
 	}
-	if keys, err := n.Keys(t.Context()); err != nil || len(keys) != 1 || keys[0] != d.o.Signer.Public() {
+	if keys, err := n.Keys(t.Context()); err != nil || len(keys) != 1 || keys.Newest() != d.o.Signer.Public() {
 		t.Errorf("keys: got %v, %v", keys, err)
 	}
 	info, err := os.Stat(d.o.File)
@@ -143,7 +143,7 @@ func TestARolledBackDatabaseIsRefusedUntilThatIsAccepted(t *testing.T) {
 	lost := d.kept()[1]
 
 	old := d.on(backup)
-	words := []string{"13 events", "signed over 20", "events 14-20 are missing", "2026-11-24 09:00:00", "evict audit accept-rollback"}
+	words := []string{"13 events", "signed over 20", "Events 14-20 are missing", "2026-11-24 09:00:00", "evict audit accept-rollback"}
 	old.refused(notary.ErrRollback, words...)
 	old.busy(30) // it grew on: now the root tells
 	old.refused(notary.ErrRollback, "The first 20 events are not those")
@@ -216,11 +216,11 @@ func TestAnotherKeyIsRefusedUntilItIsRotated(t *testing.T) {
 	n := d.open()
 	d.stands(n, 14)
 	keys, err := n.Keys(t.Context())
-	if err != nil || len(keys) != 2 || keys[0] != old.Signer.Public() || keys[1] != next.Public() {
+	if err != nil || !slices.Equal(keys.Names(), []string{old.Signer.Public(), next.Public()}) {
 		t.Errorf("keys: %v, %v", keys, err)
 	}
 	for i, kept := range d.kept() { // each still verifies with the key of its time
-		if err := audit.Verify(kept, keys[i]); err != nil {
+		if err := audit.Verify(kept, keys[i].Key); err != nil {
 			t.Errorf("checkpoint %d: %v", i, err)
 		}
 	}
@@ -250,7 +250,7 @@ func TestAKeyThatNobodyVouchedForIsRefused(t *testing.T) {
 	if p := n.Standing().Problems; len(p) != 1 || p[0].Fault != audit.UnknownKey {
 		t.Errorf("got %v", p)
 	}
-	d.refused(notary.ErrKey, "event 14", "without the word")
+	d.refused(notary.ErrKey, "event 14", "without a valid signature of the key before it")
 	d.o.Signer = forged
 	d.refused(notary.ErrKey)
 }
@@ -409,11 +409,11 @@ func TestTwoReplicasSignOneLedger(t *testing.T) {
 	twin := *d
 	twin.o.File = filepath.Join(t.TempDir(), "checkpoints")
 	b := twin.open()
-	if !strings.Contains(d.log.String(), "the newest one in the database takes its place") {
-		t.Errorf("the log does not tell of the missing file:\n%s", d.log)
+	if e := d.of(t, audit.LedgerUnwitnessed); e.Detail["size"] != "13" {
+		t.Errorf("a start without a checkpoint outside the database is recorded as %+v", e)
 	}
-	twin.stands(b, 13)
-	d.busy(3)
+	twin.stands(b, 14)
+	d.busy(2)
 	if _, err := a.Sign(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -433,8 +433,8 @@ func TestTwoReplicasSignOneLedger(t *testing.T) {
 	d.time.pass(time.Hour)
 	a.Look(t.Context())
 	d.stands(a, 21)
-	if got := len(d.kept()); got != 4 {
-		t.Errorf("the first one's file has %d checkpoints, want 4: 13, 16, 20, 21", got)
+	if got := len(d.kept()); got != 5 {
+		t.Errorf("the first one's file has %d checkpoints, want 5: 13, 14, 16, 20, 21", got)
 	}
 }
 
@@ -475,5 +475,101 @@ func TestAReplicaDoesNotFollowARollbackThatAnotherOneAccepted(t *testing.T) {
 	n.Look(t.Context())
 	if s := n.Standing(); s.Signed.Size != 20 || len(s.Problems) != 1 || s.Problems[0].Fault != audit.Inconsistent {
 		t.Errorf("it went along: %+v", s)
+	}
+}
+
+func TestATreeThatIsDamagedIsRefusedWithTheWayOut(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.open()
+	lost := &d.hashes[audit.LeafIndex(13)] // of the right edge
+	was := *lost
+	*lost = audit.Hash{}
+	d.refused(notary.ErrRollback, "damaged", "cannot be compared")
+	if _, err := notary.AcceptRollback(t.Context(), d.o, "a failed disk"); err == nil || !strings.Contains(err.Error(), "restore a backup") {
+		t.Errorf("got %v", err)
+	}
+	*lost = was
+	d.busy(2)
+	d.hashes[audit.LeafIndex(15)][0]++
+	n := d.open() // what is new is wrong, and not signed
+	if s := n.Standing(); len(s.Problems) == 0 || s.Signed.Size != 13 {
+		t.Errorf("got %+v", s)
+	}
+	if _, err := notary.AcceptRollback(t.Context(), d.o, "a failed disk"); err == nil || !strings.Contains(err.Error(), "keep this database as evidence") {
+		t.Errorf("got %v", err)
+	}
+	if got := d.tree.Size; got != 15 {
+		t.Errorf("%d events: a rollback was recorded on a tree that is damaged", got)
+	}
+}
+
+func TestAFileThatIsBehindIsNoRollback(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.open()
+	d.busy(3)
+	other := *d
+	other.o.File = filepath.Join(t.TempDir(), "checkpoints")
+	other.open() // signs 17
+	d.rows = slices.DeleteFunc(d.rows, func(r audit.Row) bool { return !strings.HasPrefix(r.Index.Kind, "ledger.") })
+	d.removed = 16 // what the first one has not read
+	if _, err := notary.AcceptRollback(t.Context(), d.o, "in doubt"); err == nil || !strings.Contains(err.Error(), "contradicts nothing") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnEventThatCannotBeReadIsNamedAndStopsNoConsole(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.open()
+	d.busy(1)
+	if err := d.Append(t.Context(), audit.Event{
+		ID: "x", Time: audit.FormatTime(d.time.Now()), Kind: audit.RunFinished, Cloud: cloud, Tenant: tenant, Run: "r", Detail: map[string]string{},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	last := len(d.rows) - 1
+	d.rows[last].Body = slices.Clone(d.rows[last].Body)
+	d.rows[last].Body[0] = 'x'
+	n := d.open()
+	if s := n.Standing(); len(s.Problems) != 1 || s.Problems[0].Fault != audit.Altered || s.Problems[0].From != 15 {
+		t.Errorf("got %+v", s)
+	}
+	named := slices.IndexFunc(d.rows, func(r audit.Row) bool { return r.Index.Kind == string(audit.LedgerKey) })
+	d.rows[named].Body = slices.Clone(d.rows[named].Body)
+	d.rows[named].Body[0] = 'x'
+	d.refused(notary.ErrKey, "event 13, which names a key, cannot be read", "restore the database")
+}
+
+func TestARemovalThatNoKeySignedIsNotSigned(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	n := d.open()
+	r := audit.Removal{Through: 5, Root: d.tree.Root(), Events: 5}
+	for _, by := range []*audit.Signer{nil, d.o.Signer} {
+		if by != nil {
+			r, _ = by.SignRemoval(audit.Origin(cloud, tenant), r)
+		}
+		err := d.Append(t.Context(), audit.Event{
+			ID: "x", Time: audit.FormatTime(d.time.Now()), Kind: audit.LedgerRemoved, Cloud: cloud, Tenant: tenant, Detail: r.Detail(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = n.Sign(t.Context())
+		if by == nil {
+			if p := n.Standing().Problems; !errors.Is(err, notary.ErrProblems) || len(p) != 1 || p[0].Fault != audit.UnknownKey {
+				t.Errorf("got %v, %v", p, err)
+			}
+			backup := d.copied()
+			d.rows, d.hashes = backup.rows[:13], backup.hashes[:audit.StoredFrom(13)]
+			d.tree = audit.Tree{}
+			for _, row := range d.rows {
+				d.tree.Append(row.Body)
+			}
+		} else if err != nil {
+			t.Errorf("one that the key signed: %v", err)
+		}
 	}
 }

@@ -6,16 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
 	"evict/internal/audit"
 )
 
-// recall finds the last checkpoint that left the database, and refuses a ledger that contradicts it. keys are those
-// whose signatures count.
-func (n *Notary) recall(ctx context.Context, keys []string) error {
-	last, where, err := n.last(ctx)
+// recall finds the last checkpoint that left the database, and refuses a ledger that contradicts it.
+func (n *Notary) recall(ctx context.Context, keys audit.Keyring) error {
+	last, where, err := n.last(ctx, keys)
+	n.witnessed = where == n.File
 	if err != nil || last.Size == 0 {
 		return err
 	}
@@ -30,15 +31,29 @@ func (n *Notary) recall(ctx context.Context, keys []string) error {
 		return err
 	}
 	n.standing.Signed, n.standing.SignedAt = last.Checkpoint, last.At
-	if where != n.File {
+	if !n.witnessed {
 		n.Logger.Warn("the file of checkpoints holds none: the newest one in the database takes its place", "file", n.File, "events", last.Size)
 		n.standing.Unkept = n.write(last)
 	}
 	return nil
 }
 
+// unwitnessed records that a ledger with a history was taken as it stood, because no checkpoint outside the database was
+// there to hold it against.
+func (n *Notary) unwitnessed(ctx context.Context, keys audit.Keyring) error {
+	if len(keys) == 0 || n.witnessed {
+		return nil
+	}
+	signed := n.Standing().Signed
+	err := n.Ledger.Append(ctx, n.event(audit.LedgerUnwitnessed, "", map[string]string{"size": strconv.FormatInt(signed.Size, 10), "checkpoint": signed.Note}))
+	if err != nil {
+		return fmt.Errorf("recording a start without a checkpoint: %w", err)
+	}
+	return nil
+}
+
 // last is the last checkpoint in the file or, when that holds none, in the database; and in which of them.
-func (n *Notary) last(ctx context.Context) (c audit.Signed, where string, err error) {
+func (n *Notary) last(ctx context.Context, keys audit.Keyring) (c audit.Signed, where string, err error) {
 	k, err := n.file.read(n.origin())
 	if err != nil {
 		return c, "", err
@@ -50,17 +65,18 @@ func (n *Notary) last(ctx context.Context) (c audit.Signed, where string, err er
 		}
 	}
 	if k.last.Note != "" {
-		return audit.Signed{Checkpoint: k.last, At: k.at}, n.File, nil
+		at := k.at
+		if now := n.Now(); at.After(now) { // a copy of the file, or a clock that was wrong
+			at = now
+		}
+		return audit.Signed{Checkpoint: k.last, At: at}, n.File, nil
 	}
-	c, _, err = n.Ledger.LastCheckpoint(ctx, math.MaxInt64)
-	if err != nil {
-		return c, "", fmt.Errorf("reading the newest checkpoint: %w", err)
-	}
-	return c, "the database", nil
+	c, _, err = NewestSigned(ctx, n.Ledger, keys, math.MaxInt64)
+	return c, "the database", err
 }
 
 // refusal says why a ledger does not go on from a checkpoint; "" when it does.
-func (n *Notary) refusal(ctx context.Context, c audit.Checkpoint, keys []string) (string, error) {
+func (n *Notary) refusal(ctx context.Context, c audit.Checkpoint, keys audit.Keyring) (string, error) {
 	head, err := n.Ledger.Head(ctx)
 	if err != nil {
 		return "", fmt.Errorf("reading the head of the ledger: %w", err)
@@ -72,12 +88,11 @@ func (n *Notary) refusal(ctx context.Context, c audit.Checkpoint, keys []string)
 	if problem != nil {
 		return problem.Text, nil
 	}
-	for _, key := range keys {
-		if c.Origin == n.origin() && signedBy(c, key) {
-			return "", nil
-		}
+	// A checkpoint of our own key is not refused here: with another key in the ledger, admitKey says what to do.
+	if c.Origin == n.origin() && (keys.Signed(c) || !slices.Contains(keys.Names(), n.Signer.Public()) && signedBy(c, n.Signer.Public())) {
+		return "", nil
 	}
-	return "The checkpoint is not signed with a key of this ledger.", nil
+	return "The checkpoint is not signed with a key of this ledger that was in use then.", nil
 }
 
 // refuse says what is known, and the two ways out.
@@ -95,21 +110,23 @@ func (n *Notary) refuse(ctx context.Context, last audit.Signed, where, why strin
 // name. It refuses a ledger with which nothing is wrong. The event keeps the checkpoint that is given up.
 func AcceptRollback(ctx context.Context, o Options, reason string) (audit.Signed, error) {
 	n := &Notary{Options: o, file: file{o.File}}
-	records, err := o.Ledger.KeyEvents(ctx)
+	keys, broken, err := keyring(ctx, o.Ledger, o.origin())
 	if err != nil {
-		return audit.Signed{}, fmt.Errorf("reading the ledger's keys: %w", err)
-	}
-	keys, chained := chain(records, o.origin())
-	if err := n.admitKey(ctx, keys, chained); err != nil {
 		return audit.Signed{}, err
 	}
-	last, err := n.contradicted(ctx, append(keys, o.Signer.Public()))
+	if err := n.admitKey(ctx, keys, broken); err != nil {
+		return audit.Signed{}, err
+	}
+	last, err := n.contradicted(ctx, keys)
 	if err != nil {
 		return audit.Signed{}, err
 	}
 	head, err := o.Ledger.Head(ctx)
 	if err != nil {
 		return audit.Signed{}, fmt.Errorf("reading the head of the ledger: %w", err)
+	}
+	if err := n.growable(ctx, head); err != nil {
+		return audit.Signed{}, err
 	}
 	err = o.Ledger.Append(ctx, o.event(audit.LedgerRollback, reason, map[string]string{
 		"old_size": strconv.FormatInt(last.Size, 10), "old_root": base64.StdEncoding.EncodeToString(last.Root[:]), "old_checkpoint": last.Note,
@@ -122,10 +139,10 @@ func AcceptRollback(ctx context.Context, o Options, reason string) (audit.Signed
 }
 
 // contradicted is the checkpoint that is given up; an error when nothing is wrong.
-func (n *Notary) contradicted(ctx context.Context, keys []string) (audit.Checkpoint, error) {
+func (n *Notary) contradicted(ctx context.Context, keys audit.Keyring) (audit.Checkpoint, error) {
 	err := n.recall(ctx, keys)
 	if errors.Is(err, ErrRollback) {
-		last, _, err := n.last(ctx)
+		last, _, err := n.last(ctx, keys)
 		return last.Checkpoint, err
 	}
 	if err != nil {
@@ -135,11 +152,27 @@ func (n *Notary) contradicted(ctx context.Context, keys []string) (audit.Checkpo
 	if err != nil {
 		return audit.Checkpoint{}, fmt.Errorf("reading the head of the ledger: %w", err)
 	}
+	if err := n.adopt(ctx, head); err != nil {
+		return audit.Checkpoint{}, err
+	}
 	_, problems, err := n.inspect(ctx, head)
 	if err == nil && len(problems) == 0 {
 		err = errors.New("the ledger contradicts nothing: there is no rollback to accept")
 	}
 	return n.standing.Signed, err
+}
+
+// growable refuses a tree whose own hashes do not fit together: what was built on it would be damaged, too.
+func (n *Notary) growable(ctx context.Context, head audit.Head) error {
+	root, err := audit.RootAt(head.Size, n.hashes(ctx))
+	if err == nil && root == head.Root {
+		return nil
+	}
+	if err != nil && !errors.Is(err, audit.ErrNoHash) {
+		return fmt.Errorf("reading the tree of %d events: %w", head.Size, err)
+	}
+	return errors.New("the tree itself is damaged: its stored hashes do not fit its head, so nothing can be added to it that verifies; " +
+		"restore a backup; or, without one, keep this database as evidence, begin an empty one, and accept that as a rollback")
 }
 
 // signAsItStands signs the tree that the database has, unseen.

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"evict/internal/audit"
+	"evict/internal/audit/audittest"
 	"evict/internal/notary"
 	"evict/internal/store"
 	"evict/internal/store/storetest"
@@ -71,6 +73,82 @@ func TestARealLedgerIsSignedAndRotatedOnBothEngines(t *testing.T) {
 		}
 		if keys, err := n.Keys(t.Context()); err != nil || len(keys) != 2 {
 			t.Errorf("keys: %v, %v", keys, err)
+		}
+	})
+}
+
+// takenAway is an export as a console makes it.
+func (d *desk) takenAway(db *store.DB, n *notary.Notary, q audit.Query) string {
+	d.t.Helper()
+	ctx := d.t.Context()
+	c, err := n.Sign(ctx)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	head, err := db.Ledger().Head(ctx)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	keys, err := n.Keys(ctx)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var out strings.Builder
+	_, err = audit.Export(ctx, db.Ledger(), audit.JSONLines, audit.Manifest{
+		Cloud: cloud, Tenant: tenant, At: audit.FormatTime(d.time.Now()), Query: q, Size: c.Size, Root: c.Root, Removed: head.Removed,
+		Checkpoint: c.Note, Keys: keys,
+	}, &out)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestAVerifierMadeFromTheDocumentAgreesOnRealExports(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		d := newDesk(t)
+		d.t = t
+		db := open()
+		o := d.stored(db)
+		first := o.Signer.Public()
+		n := d.work(db, o)
+		agree := func(when string, n *notary.Notary) {
+			for _, q := range []audit.Query{{}, {Kind: audit.SignedIn}, {After: 2, Before: 4}} {
+				text := d.takenAway(db, n, q)
+				if err := audittest.Verify(text, first); err != nil {
+					t.Errorf("%s, %+v: %v", when, q, err)
+				}
+				r, err := audit.VerifyExport(t.Context(), strings.NewReader(text), audit.Expect{Keys: []string{first}})
+				if err != nil || !r.Intact() {
+					t.Errorf("%s, %+v: %v, %+v", when, q, err, r.Problems)
+				}
+			}
+		}
+		agree("at first", n)
+		sealed := n.Standing().Signed
+		gone, err := db.Ledger().Removable(t.Context(), sealed.Size)
+		if err != nil || gone == 0 {
+			t.Fatalf("%d can be removed: %v", gone, err)
+		}
+		r, err := o.Signer.SignRemoval(sealed.Origin, audit.Removal{Through: sealed.Size, Root: sealed.Root, Events: gone})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Ledger().Remove(t.Context(), r, audit.Event{ID: o.NewID(), Time: audit.FormatTime(d.time.Now()), Cloud: cloud, Tenant: tenant})
+		if err != nil {
+			t.Fatal(err)
+		}
+		agree("after a removal", n)
+		next, _ := key(t)
+		if _, err := notary.Rotate(t.Context(), o, next, "yearly"); err != nil {
+			t.Fatal(err)
+		}
+		o.Signer = next
+		agree("after a change of keys", d.work(db, o))
+		live, err := audit.VerifyLive(t.Context(), db.Ledger(), audit.Expect{Keys: []string{first}}, nil)
+		if err != nil || !live.Intact() || live.Removed != gone {
+			t.Errorf("the ledger itself: %v, %+v", err, live)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package notary
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -76,16 +77,26 @@ func (n *Notary) write(c audit.Signed) (unkept string) {
 	return ""
 }
 
-// keepAgain tries again to write the newest checkpoint to the file.
+// keepAgain writes the newest checkpoint to the file again, when that did not go before, or when the file has gone: without
+// one, the next start would have to believe the database.
 func (n *Notary) keepAgain() {
 	s := n.Standing()
-	if s.Unkept == "" || n.file.append(s.Signed) != nil {
+	if s.Signed.Size == 0 || s.Unkept == "" && n.file.there() {
 		return
 	}
-	n.Logger.Info("the checkpoint is kept outside the database again", "events", s.Signed.Size)
+	unkept := ""
+	if err := n.file.append(s.Signed); err != nil {
+		unkept = err.Error()
+	}
+	switch {
+	case unkept == "":
+		n.Logger.Warn("the checkpoint is kept outside the database again", "file", n.File, "events", s.Signed.Size)
+	case s.Unkept == "":
+		n.Logger.Error("the file of checkpoints has gone", "file", n.File, "error", unkept)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.standing.Unkept = ""
+	n.standing.Unkept = unkept
 }
 
 // adopt takes over a checkpoint that another replica signed with the same key meanwhile, when the tree that it signed
@@ -144,17 +155,22 @@ func (n *Notary) tell(problems []audit.Problem) {
 
 // inspect reads what came after the last checkpoint and says what is wrong with it. The tree is the one to sign.
 func (n *Notary) inspect(ctx context.Context, head audit.Head) (tree audit.Tree, problems []audit.Problem, err error) {
-	if problems, err = n.keyProblem(ctx); err != nil || len(problems) > 0 {
+	keys, problems, err := n.keyProblem(ctx)
+	if err != nil || len(problems) > 0 {
 		return tree, problems, err
 	}
 	signed := n.Standing().Signed
 	if problem, err := n.contradiction(ctx, signed, head); err != nil || problem != nil {
 		return tree, append(problems, deref(problem)...), err
 	}
-	if tree, problems, err = n.extend(ctx, head); err != nil {
+	if tree, problems, err = n.extend(ctx, head, keys); err != nil {
 		return tree, nil, err
 	}
-	if len(problems) == 0 && tree.Root() != head.Root {
+	stored, err := audit.RootAt(head.Size, n.hashes(ctx))
+	if err != nil && !errors.Is(err, audit.ErrNoHash) {
+		return tree, nil, fmt.Errorf("reading the tree of %d events: %w", head.Size, err)
+	}
+	if len(problems) == 0 && (tree.Root() != head.Root || tree.Root() != stored) {
 		problems = append(problems, audit.Problem{Fault: audit.TreeDamaged, From: min(signed.Size+1, head.Size), To: head.Size, Text: fmt.Sprintf(
 			"The tree of %s events does not follow from their bytes: its hashes were changed.", count(head.Size))})
 	}
@@ -176,10 +192,14 @@ func (n *Notary) contradiction(ctx context.Context, c audit.Checkpoint, head aud
 	}
 	if c.Size > head.Size {
 		return &audit.Problem{Fault: audit.Shorter, From: head.Size + 1, To: c.Size, Text: fmt.Sprintf(
-			"The ledger has %s events, and a checkpoint was signed over %s: events %s are missing.",
-			count(head.Size), count(c.Size), span(head.Size+1, c.Size))}, nil
+			"The ledger has %s events, and a checkpoint was signed over %s. %s",
+			count(head.Size), count(c.Size), missing(head.Size+1, c.Size)[0].Text)}, nil
 	}
 	root, err := audit.RootAt(c.Size, n.hashes(ctx))
+	if errors.Is(err, audit.ErrNoHash) {
+		return &audit.Problem{Fault: audit.TreeDamaged, From: 1, To: c.Size, Text: fmt.Sprintf(
+			"The tree of %s events is damaged, so that it cannot be compared with its checkpoint: %v.", count(c.Size), err)}, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the tree of %d events: %w", c.Size, err)
 	}
@@ -190,8 +210,9 @@ func (n *Notary) contradiction(ctx context.Context, c audit.Checkpoint, head aud
 	return nil, nil
 }
 
-// extend appends each event after the last checkpoint to its tree, and names what is missing or altered.
-func (n *Notary) extend(ctx context.Context, head audit.Head) (tree audit.Tree, problems []audit.Problem, err error) {
+// extend appends each event after the last checkpoint to its tree, and names what is missing or altered, and a removal
+// that no key signed.
+func (n *Notary) extend(ctx context.Context, head audit.Head, keys audit.Keyring) (tree audit.Tree, problems []audit.Problem, err error) {
 	if tree, err = audit.NewTree(n.tree.Size, n.tree.Edge()); err != nil { // its own edge, to append to
 		return tree, nil, err
 	}
@@ -206,6 +227,10 @@ func (n *Notary) extend(ctx context.Context, head audit.Head) (tree audit.Tree, 
 			if audit.LeafHash(r.Body) != r.Leaf {
 				problems = append(problems, audit.Problem{Fault: audit.Altered, From: r.Seq, To: r.Seq, Text: fmt.Sprintf(
 					"Event %s was altered: its bytes are not those whose hash the tree has.", count(r.Seq))})
+			}
+			if e, err := audit.Decode(r.Body); err == nil && e.Kind == audit.LedgerRemoved && !keys.Removed(e, n.origin()) {
+				problems = append(problems, audit.Problem{Fault: audit.UnknownKey, From: r.Seq, To: r.Seq, Text: fmt.Sprintf(
+					"Event %s says that retention removed events, and no key of the ledger signed that.", count(r.Seq))})
 			}
 			tree.Append(r.Body)
 			next = r.Seq + 1
@@ -238,6 +263,9 @@ func (n *Notary) runGaps(ctx context.Context, after, upTo int64) (problems []aud
 		for _, l := range lines {
 			after = max(after, l.Newest.Seq)
 			d := l.Newest.Event.Detail
+			if l.Newest.Event.Kind == "" {
+				continue // its bytes are no event: that was told
+			}
 			if d["events"] != strconv.FormatInt(l.Events, 10) || d["last_seq"] != strconv.FormatInt(l.Newest.Seq, 10) {
 				problems = append(problems, audit.Problem{Fault: audit.RunGap, From: l.First, To: l.Newest.Seq, Text: fmt.Sprintf(
 					"Run %s says that it wrote %s events, the last with number %s; there are %s, up to number %s.",

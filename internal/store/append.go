@@ -49,7 +49,7 @@ func appendEvents(ctx context.Context, tx *sqlTx, events []audit.Event) error {
 		return err
 	}
 	if _, err := tx.insert(ctx, `insert into person (oid, upn, name, folded) values`, `on conflict do nothing`,
-		personRows(events)); err != nil {
+		personRows(entries)); err != nil {
 		return fmt.Errorf("noting names: %w", err)
 	}
 	return nil
@@ -104,23 +104,31 @@ func (e entry) row() []any {
 	}
 }
 
-// oid is a person's object id as the index holds it.
-func oid(p *audit.Person) string {
-	if p == nil {
-		return ""
+// snapshot is a name that somebody had when an event was written.
+type snapshot struct{ oid, upn, name string }
+
+// snapshots lists the names in an event.
+func (e entry) snapshots() (list []snapshot) {
+	for _, p := range []struct {
+		*audit.Person
+		oid string
+	}{{e.event.Operator, e.index.Operator}, {e.event.Target, e.index.Target}} {
+		if p.Person != nil && p.oid != "" && p.UPN+p.Name != "" {
+			list = append(list, snapshot{p.oid, key(p.UPN), key(p.Name)})
+		}
 	}
-	return strings.ToLower(key(p.OID))
+	return list
 }
 
+// folded is what a name is looked for in.
+func (s snapshot) folded() string { return foldedName(s.upn, s.name) }
+
 // personRows lists each snapshot of a name among the events once, sorted.
-func personRows(events []audit.Event) [][]any {
-	type snapshot struct{ oid, upn, name string }
+func personRows(entries []entry) [][]any {
 	seen := map[snapshot]bool{}
-	for _, e := range events {
-		for _, p := range []*audit.Person{e.Operator, e.Target} {
-			if p != nil && p.OID != "" && p.UPN+p.Name != "" {
-				seen[snapshot{oid(p), key(p.UPN), key(p.Name)}] = true
-			}
+	for _, e := range entries {
+		for _, s := range e.snapshots() {
+			seen[s] = true
 		}
 	}
 	all := slices.SortedFunc(maps.Keys(seen), func(a, b snapshot) int {
@@ -128,7 +136,7 @@ func personRows(events []audit.Event) [][]any {
 	})
 	rows := make([][]any, len(all))
 	for i, s := range all {
-		rows[i] = []any{s.oid, s.upn, s.name, foldedName(s.upn, s.name)}
+		rows[i] = []any{s.oid, s.upn, s.name, s.folded()}
 	}
 	return rows
 }

@@ -116,9 +116,9 @@ func evictOne(ctx context.Context, tx *sqlTx, cut revoke.Cut, now time.Time) (f 
 	return f, nil
 }
 
-// lastUPN is how the ledger last named an operator; "" when it never did.
+// lastUPN is how the ledger last named an operator; "" when it never did, or somebody altered that event.
 func lastUPN(ctx context.Context, tx *sqlTx, oid string) (string, error) {
-	r, err := scanRecord(tx.QueryRowContext(ctx,
+	r, err := scanBytes(tx.QueryRowContext(ctx,
 		`select seq, body from ledger_event where operator_oid = $1 order by seq desc limit 1`,
 		strings.ToLower(key(oid))))
 	if errors.Is(err, sql.ErrNoRows) || err == nil && r.Event.Operator == nil {

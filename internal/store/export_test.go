@@ -4,7 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"evict/internal/audit"
 )
+
+// Removals of a few events go on in as many transactions as those of very many do.
+func init() { removeAtOnce = 20 }
 
 // Pools gives tests the pools themselves.
 func (db *DB) Pools() (writer, reader *sql.DB) { return db.w, db.r }
@@ -24,7 +29,7 @@ func (db *DB) Insert(ctx context.Context, head string, rows [][]any) error {
 
 // Paced is the ledger with other bounds on a walk; named and timed as they are when 0.
 func (l *Ledger) Paced(limit time.Duration, stride, named, timed int) *Ledger {
-	p := pace{search: limit, histogram: limit, stride: stride, named: usual.named, timed: usual.timed}
+	p := pace{search: limit, histogram: limit, scan: limit, stride: stride, named: usual.named, timed: usual.timed}
 	if named > 0 {
 		p.named = named
 	}
@@ -32,4 +37,55 @@ func (l *Ledger) Paced(limit time.Duration, stride, named, timed int) *Ledger {
 		p.timed = timed
 	}
 	return &Ledger{l.db, p}
+}
+
+// Along lists the statements that go along an index, in both directions, with their arguments and the index that each
+// is to go along.
+func (l *Ledger) Along() (all []Statement) {
+	shapes := map[string]span{"ledger_event_folded": {values: []string{""}, where: folded},
+		"ledger_event_operator_kind": {columns: []string{"operator_oid", "kind"}, values: []string{"a", "b"}, second: "k"}}
+	for column, index := range map[string]string{"kind": "kind", "run_id": "run", "outcome": "outcome", "ticket": "ticket",
+		"plan_id": "plan", "operator_oid": "operator", "target_oid": "target"} {
+		shapes["ledger_event_"+index] = span{columns: []string{column}, values: []string{"a", "b"}}
+	}
+	for index, s := range shapes {
+		for _, up := range []bool{false, true} {
+			w := &walk{search: &search{dialect: l.db.dialect}, up: up, from: 1, to: 1000}
+			text, args := w.headsOf(s, 10)
+			all = append(all, Statement{text, args, index})
+		}
+	}
+	return all
+}
+
+// Statement is one that is to go along an index.
+type Statement struct {
+	Text  string
+	Args  []any
+	Index string
+}
+
+// Asked searches for a query, and returns how often it searched the dictionaries for leads, and about how many people,
+// and runs and single events, it asked them.
+func (l *Ledger) Asked(ctx context.Context, q audit.Query) (lookUps, people, notes int, err error) {
+	err = l.db.read(ctx, "search", func(tx *sqlTx) error {
+		w, err := l.walk(ctx, tx, q, l.pace.search)
+		if err != nil {
+			return err
+		}
+		if _, _, err := w.records(ctx, 100); err != nil {
+			return err
+		}
+		lookUps = w.lookUps
+		for _, n := range w.names {
+			people, notes = people+len(n.people), notes+len(n.runs)+len(n.alone)
+		}
+		return nil
+	})
+	return lookUps, people, notes, err
+}
+
+// ScanSome is one transaction of a scan.
+func (l *Ledger) ScanSome(ctx context.Context, q audit.Query, after, upTo int64, limit int) ([]audit.Record, int64, error) {
+	return l.scanSome(ctx, q, after, upTo, limit)
 }

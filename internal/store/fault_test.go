@@ -68,9 +68,9 @@ func writes() []write {
 			return s && err == nil, s
 		}},
 		{"remove", func(t *testing.T, db *store.DB) { appended(t, db, 1); sealed(t, db) }, func(ctx context.Context, db *store.DB) error {
-			_, err := db.Ledger().Remove(ctx, 1, event(audit.LedgerRemoved, 2))
-			return err
-		}, func(t *testing.T, db *store.DB) (bool, bool) { return head(t, db).Removed == 1, events(t, db, 1) }},
+			c, _, err := db.Ledger().LastCheckpoint(ctx, 1)
+			return errors.Join(err, db.Ledger().Remove(ctx, audit.Removal{Through: 1, Root: c.Root, Events: 1}, event(audit.LedgerRemoved, 2)))
+		}, func(t *testing.T, db *store.DB) (bool, bool) { e := events(t, db, 1); return e, e }},
 		{"launch", none, func(ctx context.Context, db *store.DB) error {
 			_, err := db.Revoke().Launch(ctx, l)
 			return err

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -21,7 +20,7 @@ import (
 // million is how many events the great ledger has, and version changes with what they are.
 const (
 	million = 1_000_000
-	version = "1"
+	version = "2"
 )
 
 // greatLedger opens a ledger of a million events, such as two years of a tenant of 100,000 people leave behind. It is
@@ -122,13 +121,18 @@ type chronicle struct {
 	*rand.Rand
 	t      *testing.T
 	db     *store.DB
+	signer *audit.Signer
 	at     time.Time
 	events []audit.Event
 	n      int
 }
 
 func buildGreatLedger(t *testing.T, db *store.DB) error {
-	c := &chronicle{Rand: rand.New(rand.NewPCG(1, 2)), t: t, db: db, at: time.Date(2024, 11, 1, 6, 0, 0, 0, time.UTC)}
+	c := &chronicle{Rand: rand.New(rand.NewPCG(1, 2)), t: t, db: db, signer: newSigner(t, "great"),
+		at: time.Date(2024, 11, 1, 6, 0, 0, 0, time.UTC)}
+	named := c.event(audit.LedgerKey, 0)
+	named.Detail = map[string]string{"key": c.signer.Public()}
+	c.add(c.event(audit.LedgerOpened, 0), named)
 	for c.n < million {
 		switch { // two great runs
 		case c.n > million*18/100 && c.n < million*19/100:
@@ -149,6 +153,11 @@ func buildGreatLedger(t *testing.T, db *store.DB) error {
 			c.add(e)
 		}
 		c.at = c.at.Add(time.Duration(c.ExpFloat64() * float64(14*time.Minute)))
+		if len(c.events) >= 2000 { // between runs: the store counts the events of a run that is not its own in one batch
+			if err := c.flush(); err != nil {
+				return err
+			}
+		}
 	}
 	return c.flush()
 }
@@ -163,21 +172,25 @@ func (c *chronicle) event(kind audit.Kind, operator int) audit.Event {
 	}
 }
 
-// add takes events up, as many as still fit, and writes them in batches as great as those of a run.
+// add takes events up, as many as still fit.
 func (c *chronicle) add(events ...audit.Event) {
 	events = events[:min(len(events), million-c.n)]
 	c.n += len(events)
-	if c.events = append(c.events, events...); len(c.events) >= 2000 {
-		if err := c.flush(); err != nil {
-			c.t.Fatal(err)
-		}
-	}
+	c.events = append(c.events, events...)
 }
 
+// flush writes what was taken up, and seals it.
 func (c *chronicle) flush() error {
-	err := c.db.Ledger().Append(c.t.Context(), c.events...)
+	if err := c.db.Ledger().Append(c.t.Context(), c.events...); err != nil {
+		return err
+	}
 	c.events = c.events[:0]
-	return err
+	h := head(c.t, c.db)
+	p, err := c.signer.Sign(audit.Origin(cloud, tenant), h.Size, h.Root)
+	if err != nil {
+		return err
+	}
+	return c.db.Ledger().SaveCheckpoint(c.t.Context(), p, c.at)
 }
 
 func (c *chronicle) guid() string {
@@ -251,7 +264,9 @@ func (c *chronicle) single() {
 // middling is an incident.
 func (c *chronicle) middling(targets int) {
 	r := c.course(2 + c.IntN(6))
-	c.add(c.of(r, audit.PlanPreviewed), c.of(r, audit.PlanCreated), c.of(r, audit.RunStarted))
+	previewed := c.of(r, audit.PlanPreviewed)
+	previewed.Run, previewed.Plan = "", "" // there is none yet
+	c.add(previewed, c.of(r, audit.PlanCreated), c.of(r, audit.RunStarted))
 	for range targets {
 		c.add(c.target(r, c.IntN(greatPeople))...)
 	}
@@ -268,8 +283,13 @@ func (c *chronicle) great(n int, operator string) {
 	c.n++
 	r := course{operator: 3, run: string(l.Run.ID), plan: string(l.Plan.ID), ticket: fmt.Sprintf("CRISIS-%d", n),
 		reason: "tenant-wide after token theft"}
-	for _, who := range slices.Backward(c.Perm(greatRun)) {
+	for i, who := range c.Perm(greatRun) {
 		c.add(c.target(r, who)...)
+		if i%256 == 255 { // as its commits do
+			if err := c.flush(); err != nil {
+				c.t.Fatal(err)
+			}
+		}
 	}
 	c.add(c.of(r, audit.RunFinished))
 }

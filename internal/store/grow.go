@@ -25,8 +25,8 @@ type entry struct {
 func take(ctx context.Context, tx *sqlTx, n int) (first int64, tree audit.Tree, err error) {
 	var size int64
 	var edge []byte
-	err = tx.QueryRowContext(ctx, `update ledger_head set next_seq = next_seq + $1 where id = 1
-		returning next_seq, tree_size, edge`, n).Scan(&first, &size, &edge)
+	err = tx.QueryRowContext(ctx, `update ledger_head set next_event = next_event + $1 where id = 1
+		returning next_event, tree_size, edge`, n).Scan(&first, &size, &edge)
 	if err != nil {
 		return 0, audit.Tree{}, fmt.Errorf("taking sequence numbers: %w", err)
 	}
@@ -115,7 +115,8 @@ func noteWords(ctx context.Context, tx *sqlTx, entries []entry) error {
 	return nil
 }
 
-// words is what an event says in people's own words, for searching; "" when nothing.
+// words is what an event says in people's own words, for searching; "" when nothing. One space stands between two words,
+// because whoever pastes a reason has its line breaks elsewhere.
 func words(e audit.Event) string {
-	return strings.TrimSpace(fold(clean(e.Ticket + "\n" + e.Reason)))
+	return strings.Join(strings.Fields(fold(clean(e.Ticket+"\n"+e.Reason))), " ")
 }

@@ -43,57 +43,39 @@ type head struct {
 	seqs  []int64
 }
 
-// heads reads the nearest events of a span, at most so many for each of its values. Its text leaves PostgreSQL no other
-// index to walk: with "column = value" the order by column goes without saying, and it may take the primary key and
-// look for the value as long as there are events. SQLite knows its way by "=" only.
+// heads reads the nearest events of a span, at most so many for each of its values.
 func (w *walk) heads(ctx context.Context, s span, most int) ([]head, error) {
 	if len(s.values) == 0 {
 		return nil, nil
 	}
-	args := []any{jsonText(s.values), w.to, most}
-	before, within, order := "<", ">=", " desc"
+	text, args := w.headsOf(s, most)
+	return collect(ctx, w.tx, scanHead, text, args...)
+}
+
+// headsOf is the statement of heads.
+func (w *walk) headsOf(s span, most int) (text string, args []any) {
+	args = []any{jsonText(s.values), w.to, most}
 	if w.up {
 		args[1] = w.from - 1
-		before, within, order = ">", "<=", ""
 	}
-	columns, values := make([]string, 0, 3), []string{"v.value", "$4"}[:len(s.columns)]
-	for _, c := range s.columns {
-		columns = append(columns, "e."+c)
+	columns := make([]string, len(s.columns))
+	for i, c := range s.columns {
+		columns[i] = "e." + c
 	}
-	if len(values) == 2 {
+	values := []string{"v.value", "$4"}[:len(columns)]
+	if len(columns) == 2 {
 		args = append(args, s.second)
 	}
-	var f filter
+	where, order := w.dialect.along(columns, values, w.up)
+	f := filter{where: []string{where}}
 	if s.where != "" {
 		f.add(s.where)
-	}
-	switch {
-	case len(columns) == 0:
-		f.add("e.seq " + before + " $2")
-	case w.dialect.engine == enginePostgres:
-		f.add(fmt.Sprintf("(%s) %s (%s)", list(columns), within, list(values)))
-		f.add(fmt.Sprintf("(%s, e.seq) %s (%s, $2)", list(columns), before, list(values)))
-	default:
-		f.add(fmt.Sprintf("(%s) = (%s)", list(columns), list(values)))
-		f.add("e.seq " + before + " $2")
 	}
 	if len(columns) == 1 && slices.Contains(partial, s.columns[0]) {
 		f.add(columns[0] + " <> ''")
 	}
-	columns = append(columns, "e.seq")
-	return collect(ctx, w.tx, scanHead, `select v.value, (select string_agg(cast(s.seq as text), ',') from (select e.seq
-		from ledger_event e`+f.clause()+` order by `+strings.Join(columns, order+", ")+order+` limit $3) s)
-		from `+w.dialect.elements("$1")+` v`, args...)
-}
-
-func list(texts []string) string { return strings.Join(texts, ", ") }
-
-// elements is a table with a column "value": what the JSON list in a parameter holds.
-func (d dialect) elements(parameter string) string {
-	if d.engine == enginePostgres {
-		return `(select value from json_array_elements_text(cast(` + parameter + ` as json)))`
-	}
-	return `json_each(` + parameter + `)`
+	return `select v.value, (select string_agg(cast(s.seq as text), ',') from (select e.seq from ledger_event e` +
+		f.clause() + ` order by ` + order + ` limit $3) s) from ` + w.dialect.elements("$1") + ` v`, args
 }
 
 func scanHead(s scanner) (h head, err error) {
@@ -111,13 +93,13 @@ func scanHead(s scanner) (h head, err error) {
 	return h, nil
 }
 
-// mostLookUps is how often the dictionaries are searched for a lead.
+// mostLookUps is how often the dictionaries are searched for leads: each time takes as long as they are.
 const mostLookUps = 3
 
 // lookUp finds a lead among names, in the dictionaries. One is enough; a long name fits fewer people than a short one.
-func (s *search) lookUp(ctx context.Context, names []name) error {
-	slices.SortStableFunc(names, func(a, b name) int { return len(b.text) - len(a.text) })
-	for _, n := range names[:min(len(names), mostLookUps)] {
+func (s *search) lookUp(ctx context.Context, names []*name) error {
+	names = slices.SortedStableFunc(slices.Values(names), func(a, b *name) int { return len(b.text) - len(a.text) })
+	for _, n := range names[:min(len(names), mostLookUps-s.lookUps)] {
 		l, ok, err := s.leadOf(ctx, n)
 		if err != nil {
 			return err
@@ -130,10 +112,23 @@ func (s *search) lookUp(ctx context.Context, names []name) error {
 	return nil
 }
 
-// leadOf finds the events that have a name; ok is false when it fits too many.
-func (s *search) leadOf(ctx context.Context, n name) (l lead, ok bool, err error) {
+// leadOf finds the events that have a name; ok is false when it fits too many. The notes come first: they are fewer, and
+// what is common is so in them.
+func (s *search) leadOf(ctx context.Context, n *name) (l lead, ok bool, err error) {
+	s.lookUps++
 	const matching = ` where folded like $1 escape '\' limit `
 	limit, pattern := strconv.Itoa(s.pace.named+1), containing(n.text)
+	var runs []string
+	if n.noted {
+		if runs, l.seqs, err = s.notesOf(ctx, matching+limit, pattern); err != nil {
+			return lead{}, false, err
+		}
+		if len(runs)+len(l.seqs) > s.pace.named {
+			return lead{}, false, nil
+		}
+		runs = distinct(runs)
+		l.spans = append(l.spans, span{columns: []string{"run_id"}, values: runs})
+	}
 	oids, err := collect(ctx, s.tx, scanText, `select oid from person`+matching+limit, pattern)
 	if err != nil {
 		return lead{}, false, fmt.Errorf("looking up people: %w", err)
@@ -141,12 +136,19 @@ func (s *search) leadOf(ctx context.Context, n name) (l lead, ok bool, err error
 	if len(oids) > s.pace.named {
 		return lead{}, false, nil
 	}
-	for _, c := range n.columns {
-		l.spans = append(l.spans, span{columns: []string{c}, values: distinct(oids)})
+	oids = distinct(oids)
+	if n.operator {
+		l.spans = append(l.spans, span{columns: []string{"operator_oid"}, values: oids})
 	}
-	if !n.noted {
-		return l, true, nil
+	if n.target {
+		l.spans = append(l.spans, span{columns: []string{"target_oid"}, values: oids})
 	}
+	n.knows(oids, runs, l.seqs)
+	return l, true, nil
+}
+
+// notesOf finds the runs, and the events without one, whose ticket or reason matches.
+func (s *search) notesOf(ctx context.Context, matching, pattern string) (runs []string, seqs []int64, err error) {
 	type note struct {
 		run string
 		seq int64
@@ -154,20 +156,18 @@ func (s *search) leadOf(ctx context.Context, n name) (l lead, ok bool, err error
 	notes, err := collect(ctx, s.tx, func(s scanner) (n note, err error) {
 		err = s.Scan(&n.run, &n.seq)
 		return n, err
-	}, `select run_id, seq from ledger_note`+matching+limit, pattern)
+	}, `select run_id, seq from ledger_note`+matching, pattern)
 	if err != nil {
-		return lead{}, false, fmt.Errorf("looking up tickets and reasons: %w", err)
+		return nil, nil, fmt.Errorf("looking up tickets and reasons: %w", err)
 	}
-	var runs []string
 	for _, n := range notes {
 		if n.run == "" {
-			l.seqs = append(l.seqs, n.seq)
+			seqs = append(seqs, n.seq)
 		} else {
 			runs = append(runs, n.run)
 		}
 	}
-	l.spans = append(l.spans, span{columns: []string{"run_id"}, values: distinct(runs)})
-	return l, len(notes) <= s.pace.named, nil
+	return runs, seqs, nil
 }
 
 func distinct(texts []string) []string {
@@ -188,13 +188,17 @@ func (s *search) id(ctx context.Context, id string) error {
 		s.leads = append(s.leads, ids)
 		return err
 	}
-	word := name{id, []string{"operator_oid", "target_oid"}, true}
+	if s.lookUps == mostLookUps { // the bytes hold it whatever it is of, but for the ticket of another event of a run
+		s.inBytes(id)
+		return nil
+	}
+	word := anybody(id)
 	words, few, err := s.leadOf(ctx, word)
 	if err != nil {
 		return err
 	}
 	if found, err := s.anywhere(ctx, words); err != nil || found || !few {
-		s.hasName(word)
+		s.names = append(s.names, word)
 		if few {
 			s.leads = append(s.leads, words)
 		}
@@ -206,9 +210,12 @@ func (s *search) id(ctx context.Context, id string) error {
 		s.leads = append(s.leads, lead{seqs: seqs})
 		return err
 	}
-	s.add(`body like ? escape '\'`, containing(id))
+	s.inBytes(id)
 	return nil
 }
+
+// inBytes looks for an id in the bytes of events, where it may be in upper case.
+func (s *search) inBytes(id string) { s.add(`lower(body) like ? escape '\'`, containing(id)) }
 
 // anywhere reports whether a lead leads to an event at all.
 func (s *search) anywhere(ctx context.Context, l lead) (bool, error) {

@@ -35,7 +35,7 @@ func (l *Ledger) Bind(ctx context.Context, cloud, tenant string, opened audit.Ev
 	opened.Kind, opened.Cloud, opened.Tenant = audit.LedgerOpened, cloud, tenant
 	return l.db.write(ctx, "bind", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
 		var next int64 // locked, so that of two replicas that start at once one binds and the other one sees it
-		err := tx.QueryRowContext(ctx, `select next_seq from ledger_head where id = 1`+l.db.dialect.forUpdate).Scan(&next)
+		err := tx.QueryRowContext(ctx, `select next_event from ledger_head where id = 1`+l.db.dialect.forUpdate).Scan(&next)
 		if err != nil {
 			return nil, fmt.Errorf("locking the ledger: %w", err)
 		}
@@ -49,14 +49,15 @@ func (l *Ledger) Bind(ctx context.Context, cloud, tenant string, opened audit.Ev
 
 // bound compares the first event with a cloud and tenant; sql.ErrNoRows when there is no event.
 func (l *Ledger) bound(ctx context.Context, q querier, cloud, tenant string) error {
-	var body string
+	var body []byte
 	err := q.QueryRowContext(ctx, `select body from ledger_event order by seq limit 1`).Scan(&body)
 	if err != nil {
 		return fmt.Errorf("reading the first event: %w", err)
 	}
-	first, err := audit.Decode([]byte(body))
+	first, err := audit.Decode(body)
 	if err != nil {
-		return err
+		return fmt.Errorf("the first event of the ledger, which says whose this database is, was altered and cannot be read: "+
+			"restore the database from a backup; evict audit verify says what else was altered: %w", err)
 	}
 	if first.Cloud != cloud || first.Tenant != tenant {
 		return fmt.Errorf("this database belongs to cloud %q and tenant %q, not to cloud %q and tenant %q: use another database",
@@ -72,33 +73,22 @@ func (l *Ledger) Append(ctx context.Context, events ...audit.Event) error {
 
 // Newest returns the sequence number of the newest event; 0 when there is none.
 func (l *Ledger) Newest(ctx context.Context) (seq int64, err error) {
-	err = l.db.r.QueryRowContext(ctx, `select next_seq - 1 from ledger_head where id = 1`).Scan(&seq)
+	err = l.db.r.QueryRowContext(ctx, `select next_event - 1 from ledger_head where id = 1`).Scan(&seq)
 	if err != nil {
 		return 0, fmt.Errorf("reading the head of the ledger: %w", err)
 	}
 	return seq, nil
 }
 
-// Event returns one event; an error of kind fault.NotFound when there is none with that number.
+// Event returns one event; one that somebody altered comes with its bytes, and with no event when they are none. An
+// error of kind fault.NotFound when there is none with that number.
 func (l *Ledger) Event(ctx context.Context, seq int64) (audit.Record, error) {
-	r, err := scanRecord(l.db.r.QueryRowContext(ctx, `select seq, body from ledger_event where seq = $1`, seq))
+	r, err := scanBytes(l.db.r.QueryRowContext(ctx, `select seq, body from ledger_event where seq = $1`, seq))
 	if errors.Is(err, sql.ErrNoRows) {
 		return audit.Record{}, fault.New(fault.NotFound, "There is no event "+strconv.FormatInt(seq, 10)+" in the ledger.")
 	}
 	if err != nil {
 		return audit.Record{}, fmt.Errorf("reading event %d: %w", seq, err)
-	}
-	return r, nil
-}
-
-func scanRecord(s scanner) (r audit.Record, err error) {
-	var body string
-	if err := s.Scan(&r.Seq, &body); err != nil {
-		return audit.Record{}, err
-	}
-	r.Body = []byte(body)
-	if r.Event, err = audit.Decode(r.Body); err != nil {
-		return audit.Record{}, fmt.Errorf("event %d: %w", r.Seq, err)
 	}
 	return r, nil
 }

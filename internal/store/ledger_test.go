@@ -50,6 +50,18 @@ func TestFirstEventBindsTheDatabaseToOneTenant(t *testing.T) {
 	})
 }
 
+func TestAnAlteredFirstEventIsNamedWhenTheDatabaseIsBound(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, fresh func(testing.TB) store.Options) {
+		w := newTrial(t, fresh(t))
+		w.exec(`update ledger_event set body = 'x' || body where seq = 1`)
+		err := w.db.Ledger().Bind(t.Context(), cloud, tenant, event(audit.LedgerOpened, 0))
+		if err == nil || !strings.Contains(err.Error(), "was altered") || !strings.Contains(err.Error(), "evict audit verify") {
+			t.Errorf("binding it: %v", err)
+		}
+	})
+}
+
 func TestOnlyOneOfManyReplicasBinds(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -21,6 +23,10 @@ func (db *DB) openPostgres(ctx context.Context, address string, readOnly bool) e
 		hasSchema:  `select count(to_regclass('` + schemaTable + `'))`,
 		listed:     `vacuum (analyze, skip_locked) plan_target, preview_left`, // or pages are slow until it does so by itself
 		retryable:  postgresRetryable,
+		along:      postgresAlong,
+		elements: func(parameter string) string {
+			return `(select value from json_array_elements_text(cast(` + parameter + ` as json)))`
+		},
 		rowsAtOnce: 500,
 	}
 	cfg, err := pgxpool.ParseConfig(address) // its error hides the password
@@ -61,6 +67,21 @@ func (db *DB) checkEncoding(ctx context.Context) error {
 func postgresRetryable(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pg.Code == "40001" || pg.Code == "40P01")
+}
+
+// postgresAlong leaves the planner no other index to walk: with "column = value" the order by column goes without saying,
+// and it may take the primary key and look for the value as long as there are events.
+func postgresAlong(columns, values []string, up bool) (where, order string) {
+	before, within, way := "<", ">=", " desc"
+	if up {
+		before, within, way = ">", "<=", ""
+	}
+	order = strings.Join(append(slices.Clip(columns), "e.seq"), way+", ") + way
+	if len(columns) == 0 {
+		return "e.seq " + before + " $2", order
+	}
+	c, v := strings.Join(columns, ", "), strings.Join(values, ", ")
+	return fmt.Sprintf("(%s) %s (%s) and (%s, e.seq) %s (%s, $2)", c, within, v, c, before, v), order
 }
 
 // Pool is the connection pool on PostgreSQL, for the queue that lives in the same database; nil on SQLite.

@@ -3,51 +3,81 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
-	"time"
 
 	"evict/internal/audit"
 	"evict/internal/fault"
 )
 
-// removeLimit is how long a removal may take. Nothing else can be written meanwhile.
-const removeLimit = 15 * time.Minute
+// Removable counts the events whose bytes Remove would take.
+func (l *Ledger) Removable(ctx context.Context, through int64) (n int64, err error) {
+	return removable(ctx, l.db.r, through)
+}
 
-// Remove removes the bytes of the events up to through, which is the size of a stored checkpoint, but for those of kind
-// ledger.*, and records it with the given event, in one transaction. Their hashes stay, so the tree stays provable.
-// The record's Detail gets "through", the "root" there in base64, the "checkpoint" itself, and how many "events" were
-// removed. An error of kind fault.Invalid or fault.Conflict says why nothing was.
+const goes = `substr(kind, 1, 7) <> 'ledger.'`
+
+func removable(ctx context.Context, q querier, through int64) (n int64, err error) {
+	err = q.QueryRowContext(ctx, `select count(*) from ledger_event where seq <= $1 and `+goes, through).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("counting what can be removed: %w", err)
+	}
+	return n, nil
+}
+
+// Remove records with the given event, whose Detail is r's, that the bytes of the events up to r.Through go, which is the
+// size of a stored checkpoint, but for those of kind ledger.*; and then removes them, in many short transactions, so that
+// others can write meanwhile. Their hashes stay, so the tree stays provable. r is signed: see audit.Removal. An error of
+// kind fault.Invalid or fault.Conflict says why nothing was removed; so it is when the tree has another root there, or
+// other than r.Events events would go. What was cut off on its way the next call finishes first, and the same one again
+// does nothing else.
 //
-// The names, tickets and reasons that no event is left of go, too. On SQLite the bytes are overwritten; PostgreSQL does
-// so with its next vacuum. Whoever else wants to write waits meanwhile, and gives up after writeLimit.
-func (l *Ledger) Remove(ctx context.Context, through int64, record audit.Event) (removed int64, err error) {
-	err = l.db.writeWithin(ctx, "remove", removeLimit, func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
-		c, err := seal(ctx, tx, through)
+// The tickets and reasons that no event is left of go, too, and all names of people whom no event is left of; of anybody
+// else every name stays. On SQLite the bytes are overwritten; PostgreSQL does so with its next vacuum.
+func (l *Ledger) Remove(ctx context.Context, r audit.Removal, record audit.Event) error {
+	finished, err := l.db.finishRemoval(ctx)
+	if err != nil {
+		return err
+	}
+	h, err := l.Head(ctx)
+	if err != nil {
+		return err
+	}
+	if r.Through > 0 && r.Through <= h.Removed {
+		if finished {
+			return nil
+		}
+		return fault.New(fault.Conflict, "What that checkpoint seals was removed before.")
+	}
+	if err := l.db.recordRemoval(ctx, r, record); err != nil {
+		return err
+	}
+	_, err = l.db.finishRemoval(ctx)
+	return err
+}
+
+// recordRemoval records a removal, and that it is to be done.
+func (db *DB) recordRemoval(ctx context.Context, r audit.Removal, record audit.Event) error {
+	return db.write(ctx, "remove", func(ctx context.Context, tx *sqlTx) ([]audit.Event, error) {
+		c, err := seal(ctx, tx, r.Through)
 		if err != nil {
 			return nil, err
 		}
-		if removed, err = remove(ctx, tx, through); err != nil {
+		n, err := removable(ctx, tx, r.Through)
+		if err != nil {
 			return nil, err
 		}
-		e := record // a collision calls this again
-		e.Kind, e.Detail = audit.LedgerRemoved, maps.Clone(record.Detail)
-		if e.Detail == nil {
-			e.Detail = map[string]string{}
+		if n != r.Events || c.Root != r.Root {
+			return nil, fault.New(fault.Conflict, "The ledger is not what the removal was signed for: try again.")
 		}
-		e.Detail["through"] = strconv.FormatInt(through, 10)
-		e.Detail["root"] = base64.StdEncoding.EncodeToString(c.Root[:])
-		e.Detail["checkpoint"] = c.Note
-		e.Detail["events"] = strconv.FormatInt(removed, 10)
-		return []audit.Event{e}, nil
+		noted, err := tx.exec(ctx, `update ledger_head set removing_through = $1 where id = 1 and removing_through = 0`, r.Through)
+		if err == nil && noted == 0 {
+			err = fault.New(fault.Conflict, "Another removal is under way: try again.")
+		}
+		record.Kind, record.Detail = audit.LedgerRemoved, r.Detail()
+		return []audit.Event{record}, err
 	})
-	if err != nil {
-		return 0, err
-	}
-	return removed, nil
 }
 
 // seal locks the ledger and returns the checkpoint that seals its first events, if they may be removed: the tree that
@@ -88,52 +118,6 @@ func refuseOpenRuns(ctx context.Context, tx *sqlTx, through int64) error {
 	if len(open) > 0 {
 		return fault.New(fault.Conflict, "Run "+open[0]+" had not ended at event "+strconv.FormatInt(through, 10)+
 			": choose an earlier checkpoint, or one after its end.")
-	}
-	return nil
-}
-
-// remove deletes, and then from the indexes what nothing is left of.
-func remove(ctx context.Context, tx *sqlTx, through int64) (removed int64, err error) {
-	n, err := tx.exec(ctx, `update ledger_head set removed_through = $1 where id = 1 and removed_through < $1`, through)
-	if err != nil {
-		return 0, fmt.Errorf("noting the removal: %w", err)
-	}
-	if n == 0 {
-		return 0, fault.New(fault.Conflict, "What that checkpoint seals was removed before.")
-	}
-	removed, err = tx.exec(ctx, `delete from ledger_event where seq <= $1 and substr(kind, 1, 7) <> 'ledger.'`, through)
-	if err != nil {
-		return 0, fmt.Errorf("removing events: %w", err)
-	}
-	for _, rest := range []string{
-		`delete from person where not exists (select 1 from ledger_event where operator_oid = person.oid)
-			and not exists (select 1 from ledger_event where target_oid = person.oid)`,
-		`delete from ledger_note where run_id <> '' and not exists
-			(select 1 from ledger_event where run_id = ledger_note.run_id)`,
-		`delete from ledger_note where run_id = '' and not exists
-			(select 1 from ledger_event where ledger_event.seq = ledger_note.seq)`,
-		`delete from ledger_day`,
-	} {
-		if _, err := tx.exec(ctx, rest); err != nil {
-			return 0, fmt.Errorf("removing from the indexes: %w", err)
-		}
-	}
-	return removed, countDays(ctx, tx)
-}
-
-// countDays fills the empty index of days.
-func countDays(ctx context.Context, tx *sqlTx) error {
-	rows, err := collect(ctx, tx, func(s scanner) ([]any, error) {
-		var day, events, first, last int64
-		var kind string
-		err := s.Scan(&day, &kind, &events, &first, &last)
-		return []any{dayOf(day * 86_400_000), kind, events, first, last}, err
-	}, `select at_ms / 86400000, kind, count(*), min(seq), max(seq) from ledger_event group by 1, 2`)
-	if err != nil {
-		return fmt.Errorf("counting by day: %w", err)
-	}
-	if _, err := tx.insert(ctx, `insert into ledger_day (day, kind, events, first_seq, last_seq) values`, "", rows); err != nil {
-		return fmt.Errorf("counting by day: %w", err)
 	}
 	return nil
 }

@@ -39,12 +39,7 @@ func (f *filter) in(column string, values []string) {
 	f.add(column+" in (?"+strings.Repeat(", ?", len(values)-1)+")", args...)
 }
 
-// and is the filter with one condition more; the filter itself stays as it is.
-func (f *filter) and(condition string, args ...any) *filter {
-	more := &filter{slices.Clone(f.where), slices.Clone(f.args)}
-	more.add(condition, args...)
-	return more
-}
+func (f *filter) clone() *filter { return &filter{slices.Clone(f.where), slices.Clone(f.args)} }
 
 var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
@@ -74,13 +69,16 @@ func (l *Ledger) Search(ctx context.Context, q audit.Query) (found audit.Found, 
 	return found, nil
 }
 
-// search is a query in SQL: the conditions on an event, which alone decide what is found, and leads to where it is.
+// search is a query in SQL: the conditions on an event and the names that it must have, which alone decide what is
+// found, and leads to where it is.
 type search struct {
 	filter
 	pace    pace
 	tx      *sqlTx
 	dialect dialect
+	names   []*name
 	leads   []lead
+	lookUps int // how often the dictionaries were searched for leads
 }
 
 // newSearch turns a query into conditions and leads. The time is a condition only: see walk.confine.
@@ -104,11 +102,12 @@ func (l *Ledger) newSearch(ctx context.Context, tx *sqlTx, q audit.Query) (*sear
 	if !q.To.IsZero() {
 		s.add("at_ms + 0 < ?", ms(q.To))
 	}
-	return s, s.names(ctx, q)
+	return s, s.words(ctx, q)
 }
 
-// folded is the condition of an index of its own.
-const folded = "(run_id = '' or kind = 'run.started')"
+// folded is the condition of an index of its own. With "is true", SQLite does not go along two other ones instead, and
+// sort.
+const folded = "(run_id = '' or kind = 'run.started') is true"
 
 // is asks for a value, unless it is empty. Only leads choose an index: "||" keeps the planner from choosing another one,
 // by statistics that are of another hour.
@@ -128,16 +127,9 @@ func ofPerson(oid string) []span {
 	}
 }
 
-// name is a text to be found in the dictionaries.
-type name struct {
-	text    string
-	columns []string // whose people may have it as a name
-	noted   bool     // the ticket or the reason may hold it, too
-}
-
-// names adds what is asked for by part of a name, by word, or by an id that may be anybody's.
-func (s *search) names(ctx context.Context, q audit.Query) error {
-	var list []name
+// words adds what is asked for by part of a name, by word, or by an id that may be anybody's.
+func (s *search) words(ctx context.Context, q audit.Query) error {
+	var list []*name
 	for _, p := range []struct{ column, text string }{{"target_oid", q.Target}, {"operator_oid", q.Operator}} {
 		switch text := strings.TrimSpace(clean(p.text)); {
 		case isGUID(text):
@@ -146,7 +138,7 @@ func (s *search) names(ctx context.Context, q audit.Query) error {
 				s.lead(span{columns: []string{p.column, "kind"}, values: []string{strings.ToLower(text)}, second: key(string(q.Kind))})
 			}
 		case text != "":
-			list = append(list, name{fold(key(text)), []string{p.column}, false})
+			list = append(list, newName(fold(key(text)), false, p.column))
 		}
 	}
 	for _, word := range wordsOf(q.Text) {
@@ -156,11 +148,9 @@ func (s *search) names(ctx context.Context, q audit.Query) error {
 			}
 			continue
 		}
-		list = append(list, name{word, []string{"operator_oid", "target_oid"}, true})
+		list = append(list, anybody(word))
 	}
-	for _, n := range list {
-		s.hasName(n)
-	}
+	s.names = append(s.names, list...)
 	return s.lookUp(ctx, list)
 }
 
@@ -176,22 +166,6 @@ func wordsOf(text string) []string {
 		list[i] = key(w)
 	}
 	return list
-}
-
-// hasName adds the condition that an event has a name: by what its people were ever called, or by what its run, or it
-// alone, gives as ticket and reason. "count" is worked out for each event that is looked at, which are few; of
-// "exists" PostgreSQL may make a join with everybody who has the name.
-func (s *search) hasName(n name) {
-	pattern := containing(n.text)
-	condition := `(select count(*) from person p where p.oid in (ledger_event.` + strings.Join(n.columns, ", ledger_event.") +
-		`) and p.folded like ? escape '\') > 0`
-	if !n.noted {
-		s.add(condition, pattern)
-		return
-	}
-	s.add(`(`+condition+` or (select count(*) from ledger_note n where n.run_id = ledger_event.run_id
-		and n.seq >= case when ledger_event.run_id = '' then ledger_event.seq else 0 end
-		and (ledger_event.run_id <> '' or n.seq <= ledger_event.seq) and n.folded like ? escape '\') > 0)`, pattern, pattern)
 }
 
 // isGUID reports whether s has the shape of an object id: 8-4-4-4-12 hexadecimal digits.

@@ -2,10 +2,14 @@ package store_test
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -287,12 +291,24 @@ func upwards(t *testing.T, l *store.Ledger, q audit.Query) (all []int64) {
 	}
 }
 
+// seedOf is another one each time; EVICT_TEST_SEED repeats what a failed test logged.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if again := os.Getenv("EVICT_TEST_SEED"); again != "" {
+		var err error
+		if seed, err = strconv.ParseUint(again, 10, 64); err != nil {
+			t.Fatalf("EVICT_TEST_SEED: %v", err)
+		}
+	}
+	t.Logf("seed: EVICT_TEST_SEED=%d", seed)
+	return seed
+}
+
 func TestEverySearchFindsWhatLookingAtEveryEventFinds(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
-		seed := uint64(time.Now().UnixNano())
-		t.Logf("seed %d", seed)
-		d, db := newDice(seed), open()
+		d, db := newDice(seedOf(t)), open()
 		n := randomLedger(t, db, d, 700)
 		for range 25 {
 			q := d.query(n)
@@ -319,9 +335,7 @@ func TestEverySearchFindsWhatLookingAtEveryEventFinds(t *testing.T) {
 func TestTheHistogramCountsWhatTheSearchFinds(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
-		seed := uint64(time.Now().UnixNano())
-		t.Logf("seed %d", seed)
-		d, db := newDice(seed), open()
+		d, db := newDice(seedOf(t)), open()
 		n := randomLedger(t, db, d, 600)
 		queries := []audit.Query{{}, {Kind: audit.SignedIn}, {From: noon.Truncate(24 * time.Hour), To: noon.Add(30 * time.Hour)}}
 		for range 20 {
@@ -352,6 +366,36 @@ func TestTheHistogramCountsWhatTheSearchFinds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// With a sort, each page would read every event that has the value.
+func TestSQLiteFollowsALeadAlongItsIndexWithoutASort(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t)
+	appended(t, db, 300)
+	_, reader := db.Pools()
+	for _, s := range db.Ledger().Along() {
+		rows, err := reader.QueryContext(t.Context(), `explain query plan `+s.Text, s.Args...)
+		if err != nil {
+			t.Fatalf("%s: %v", s.Text, err)
+		}
+		var plan []string
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			plan = append(plan, detail)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+		steps := strings.Join(plan, "\n")
+		if strings.Contains(steps, "TEMP B-TREE") || !strings.Contains(steps, s.Index+" (") && !strings.HasSuffix(steps, s.Index) {
+			t.Errorf("%s goes this way, not along %s alone:\n%s", s.Text, s.Index, steps)
+		}
+	}
 }
 
 func TestASearchInAHurrySaysHowFarItGot(t *testing.T) {
@@ -425,12 +469,106 @@ func TestManyWordsAreLookedForAsTheyStand(t *testing.T) {
 		if err := db.Ledger().Append(t.Context(), e, event(audit.SignedIn, 2)); err != nil {
 			t.Fatal(err)
 		}
+		broken := event(audit.OutsideAction, 3)
+		broken.Ticket, broken.Reason = "INC-8", "One two three\r\nfour five six  seven\teight\nnine ten"
+		if err := db.Ledger().Append(t.Context(), broken); err != nil {
+			t.Fatal(err)
+		}
 		for text, want := range map[string][]int64{
+			broken.Reason: {3}, strings.Join(strings.Fields(broken.Reason), "\n"): {3}, "one two three four five six seven eight ten nine": nil,
 			e.Reason: {1}, "manager's HELPDESK": {1}, e.Reason + " again": nil, strings.Repeat("the ", 7) + "four digits": {1},
-			strings.Repeat("the ", 5000): nil, strings.Repeat("%", 60_000): nil, " \t ": {2, 1},
+			strings.Repeat("the ", 5000): nil, strings.Repeat("%", 60_000): nil, " \t ": {3, 2, 1},
 		} {
 			if got, _ := seqs(t, db, audit.Query{Text: text}); !slices.Equal(got, want) {
 				t.Errorf("%.40q: got %v, want %v", text, got, want)
+			}
+		}
+	})
+}
+
+// However many events a part has, a dictionary is asked about each of their people and runs once.
+func TestTheDictionariesAreAskedOnceAboutEachPersonAndRun(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		db := open()
+		events := make([]audit.Event, 900)
+		for i := range events {
+			e := event(audit.TargetAttempted, i)
+			e.Run, e.Reason, e.Target = fmt.Sprint("run-", i/450), fmt.Sprint("phished ", i/450), &audit.Person{OID: oidOf(i % 3), Name: "P"}
+			events[i] = e
+		}
+		if err := db.Ledger().Append(t.Context(), events...); err != nil {
+			t.Fatal(err)
+		}
+		common := db.Ledger().Paced(time.Hour, 1024, 1, 0) // a word of more than one is too common to be a lead
+		for _, c := range []struct {
+			q             audit.Query
+			people, notes int
+		}{
+			{audit.Query{Text: "phished"}, 0, 2},       // the notes alone decide
+			{audit.Query{Text: "phished 1"}, 0, 2 + 1}, // "1" is a lead, which has said itself what has it
+			{audit.Query{Target: "p"}, 3, 0},
+			{audit.Query{Operator: "p", Run: "run-0"}, 1, 0},
+		} {
+			_, people, notes, err := common.Asked(t.Context(), c.q)
+			if err != nil || people != c.people || notes != c.notes {
+				t.Errorf("%+v: asked about %d people and %d notes, want %d and %d (%v)", c.q, people, notes, c.people, c.notes, err)
+			}
+		}
+	})
+}
+
+func TestManyIDsDoNotSearchTheDictionariesEachByItself(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		db := open()
+		ids := make([]string, 5)
+		for i := range ids {
+			ids[i] = fmt.Sprintf("0190dddd-0000-4000-8000-0000000000a%d", i)
+		}
+		e := event(audit.TargetAttempted, 1)
+		e.Reason = strings.ToUpper(strings.Join(ids, " "))
+		other := event(audit.TargetAttempted, 2)
+		other.Reason = strings.Join(ids[:4], " ")
+		if err := db.Ledger().Append(t.Context(), e, other); err != nil {
+			t.Fatal(err)
+		}
+		q := audit.Query{Text: strings.Join(ids, " ") + " phished mail"}
+		if lookUps, _, _, err := db.Ledger().Asked(t.Context(), q); err != nil || lookUps != 3 {
+			t.Errorf("the dictionaries were searched %d times, want 3 (%v)", lookUps, err)
+		}
+		q.Text = strings.Join(ids, " ")
+		if got, _ := seqs(t, db, q); !slices.Equal(got, []int64{1}) {
+			t.Errorf("found %v, want event 1", got)
+		}
+	})
+}
+
+func TestAnIDInTheBytesIsFoundInEitherCase(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		db := open()
+		e := event(audit.TargetAccepted, 1)
+		e.Evidence = &audit.Evidence{RequestID: "0190DDDD-0000-4000-8000-00000000ABCD"}
+		if err := db.Ledger().Append(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{e.Evidence.RequestID, strings.ToLower(e.Evidence.RequestID)} {
+			if got, _ := seqs(t, db, audit.Query{Text: text}); !slices.Equal(got, []int64{1}) {
+				t.Errorf("%s: got %v", text, got)
+			}
+		}
+	})
+}
+
+func TestAPageAfterTheLastEventIsEmpty(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		db := open()
+		appended(t, db, 20)
+		for _, after := range []int64{20, 21, math.MaxInt64} {
+			if got, more := seqs(t, db, audit.Query{After: after}); len(got) > 0 || more {
+				t.Errorf("after %d: %v (more %v)", after, got, more)
 			}
 		}
 	})

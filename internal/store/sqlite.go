@@ -55,8 +55,22 @@ func sqliteDialect() dialect {
 		migrations: "sqlite",
 		hasSchema:  `select count(*) from sqlite_master where type = 'table' and name = '` + schemaTable + `'`,
 		retryable:  func(error) bool { return false }, // one writer: there is nobody to collide with
+		along:      sqliteAlong,
+		elements:   func(parameter string) string { return `json_each(` + parameter + `)` },
 		rowsAtOnce: 1,
 	}
+}
+
+// sqliteAlong knows its way by "=" only, and sorts when the columns stand in the order, too.
+func sqliteAlong(columns, values []string, up bool) (where, order string) {
+	where, order = "e.seq < $2", "e.seq desc"
+	if up {
+		where, order = "e.seq > $2", "e.seq"
+	}
+	for i, c := range columns {
+		where = c + " = " + values[i] + " and " + where
+	}
+	return where, order
 }
 
 // commonPragmas are those of writers and readers.

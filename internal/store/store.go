@@ -2,6 +2,7 @@
 //
 // Invariants, each kept by a test:
 //   - One method is one transaction. Events are an argument of it: state and its events commit together or not at all.
+//     But Remove records in its first one what many short ones after it do, and Scan reads in one after the other.
 //   - One function appends to the ledger (appendEvents), as the last thing before a commit, and the database itself
 //     refuses to change what stands there, or to delete it but for what retention removes (Remove).
 //   - The tree covers every event: leaf and inner hashes commit with the event, and retention leaves them.
@@ -48,6 +49,12 @@ type dialect struct {
 	tidy       string // refreshes the planner's statistics; "" when the engine does so by itself
 	listed     string // the same at once for lists, after a long one was written; "" when there is no need
 	retryable  func(error) bool
+
+	// along is the condition and the order by which a select of ledger_event e goes along an index that ends in seq: what
+	// has the values in its columns, which may be none, and a number below $2, the greatest first; upwards: above, the
+	// smallest first.
+	along    func(columns, values []string, up bool) (where, order string)
+	elements func(parameter string) string // a table with a column "value": what the JSON list in a parameter holds
 
 	// rowsAtOnce is how many rows one statement takes. PostgreSQL saves a round trip for each row (and takes 65,535
 	// parameters); SQLite has no round trips, and its work for named parameters grows with the square of their number.
@@ -153,7 +160,7 @@ func (db *DB) Engine() string { return db.dialect.engine }
 // not ready.
 func (db *DB) Ping(ctx context.Context) error {
 	var next int64
-	if err := db.r.QueryRowContext(ctx, `select next_seq from ledger_head where id = 1`).Scan(&next); err != nil {
+	if err := db.r.QueryRowContext(ctx, `select next_event from ledger_head where id = 1`).Scan(&next); err != nil {
 		return fmt.Errorf("reading the database: %w", err)
 	}
 	tx, err := db.w.BeginTx(ctx, nil)

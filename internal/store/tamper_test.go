@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
@@ -84,8 +85,74 @@ func (c *culprit) replant() audit.Tree {
 			at++
 		}
 	}
-	c.exec(`update ledger_head set next_seq = $1, tree_size = $2, edge = $3`, tree.Size+1, tree.Size, append([]byte{}, tree.Edge()...))
+	c.exec(`update ledger_head set next_event = $1, tree_size = $2, edge = $3`, tree.Size+1, tree.Size, append([]byte{}, tree.Edge()...))
 	return tree
+}
+
+// renumber gives each event after one another number, in its bytes, too.
+func (c *culprit) renumber(after, by int64) {
+	c.t.Helper()
+	for seq := int64(40); seq > after; seq-- {
+		body := strings.Replace(c.body(seq), fmt.Sprintf(`"seq":%d`, seq), fmt.Sprintf(`"seq":%d`, seq+by), 1)
+		c.exec(`update ledger_event set seq = $1, body = $2 where seq = $3`, seq+by, body, seq)
+	}
+}
+
+// insert writes an event as the program would have.
+func (c *culprit) insert(seq int64, body string) {
+	c.t.Helper()
+	e, err := audit.Decode([]byte(body))
+	if err != nil || e.Seq != seq {
+		c.t.Fatalf("event %d says %d (%v)", seq, e.Seq, err)
+	}
+	i := audit.IndexOf(e)
+	c.exec(`insert into ledger_event (seq, id, at_ms, kind, operator_oid, target_oid, run_id, plan_id, outcome, ticket, body)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		seq, i.ID, i.AtMS, i.Kind, i.Operator, i.Target, i.Run, i.Plan, i.Outcome, i.Ticket, body)
+}
+
+// pretend deletes the events 3 to 20, and appends an event that says that retention did.
+func (w *trial) pretend(r audit.Removal) {
+	w.t.Helper()
+	e := event(audit.LedgerRemoved, 60)
+	e.Detail = r.Detail()
+	w.append(e)
+	w.exec(`update ledger_head set removed_through = 20`)
+	w.exec(`delete from ledger_event where seq between 3 and 20`)
+	w.recount()
+}
+
+// removal is what retention would take up to the size of a checkpoint; nobody has signed it.
+func (w *trial) removal(through int64) audit.Removal {
+	w.t.Helper()
+	n, err := w.db.Ledger().Removable(w.t.Context(), through)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return audit.Removal{Through: through, Root: w.checkpoints[0].Root, Events: n}
+}
+
+func signed(t *testing.T, s *audit.Signer, r audit.Removal) audit.Removal {
+	t.Helper()
+	r, err := s.SignRemoval(audit.Origin(cloud, tenant), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// rotate gives the ledger its next key.
+func (w *trial) rotate() {
+	w.t.Helper()
+	next := newSigner(w.t, "next")
+	word, err := w.signer.SignNext(audit.Origin(cloud, tenant), next.Public())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	e := event(audit.LedgerKey, 45)
+	e.Detail = map[string]string{"key": next.Public(), "old_key": w.signer.Public(), "signature": word}
+	w.append(e)
+	w.signer = next
 }
 
 // recount makes the index of days fit a tail that was cut off.
@@ -104,6 +171,7 @@ type trial struct {
 	culprit
 	signer      *audit.Signer
 	checkpoints []audit.Checkpoint
+	replaced    bool // the key that signed last was out of use
 }
 
 func newTrial(t *testing.T, o store.Options) *trial {
@@ -113,14 +181,7 @@ func newTrial(t *testing.T, o store.Options) *trial {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	secret, _, err := audit.GenerateKey("ours")
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := audit.NewSigner(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
+	signer := newSigner(t, "ours")
 	w := &trial{culprit: culprit{t: t, db: db, sql: past(t, o)}, signer: signer}
 	opened := event(audit.LedgerOpened, 0)
 	if err := db.Ledger().Bind(t.Context(), cloud, tenant, opened); err != nil {
@@ -242,30 +303,77 @@ func TestEachTamperingIsFoundAndNamed(t *testing.T) {
 			w.exec(`update ledger_event set body = $1 where seq = 30`, strings.Replace(w.body(30), "found in a dump", "found in a pump", 1))
 			w.exec(`delete from ledger_checkpoint`)
 			w.replant()
-			w.sign(stranger(w.t))
+			w.sign(newSigner(w.t, "ours"))
 			w.checkpoints = w.checkpoints[:2]
 		}, audit.UnknownKey, 0},
 		{"the same, and name that key in the ledger", func(w *trial) {
-			s := stranger(w.t)
+			s := newSigner(w.t, "ours")
 			w.exec(`update ledger_event set body = $1 where seq = 2`, strings.Replace(w.body(2), w.signer.Public(), s.Public(), 1))
 			w.exec(`delete from ledger_checkpoint`)
 			w.replant()
 			w.sign(s)
 			w.checkpoints = w.checkpoints[:2]
 		}, audit.UnknownKey, 0},
+		{"insert in the middle and count on from there", func(w *trial) {
+			w.renumber(20, 1)
+			w.insert(21, strings.Replace(w.body(20), `"seq":20`, `"seq":21`, 1))
+			w.replant()
+			w.recount()
+		}, audit.Inconsistent, 40},
 		{"alter an inner hash", func(w *trial) {
-			h := make([]byte, 32)
-			w.exec(`update ledger_hash set hash = $1 where idx = 2`, h) // over events 1 and 2
-		}, audit.TreeDamaged, 0},
+			w.exec(`update ledger_hash set hash = $1 where idx = 2`, bytes.Repeat([]byte{7}, 32)) // over events 1 and 2
+		}, audit.TreeDamaged, 2},
+		{"zero an inner hash", func(w *trial) {
+			w.exec(`update ledger_hash set hash = $1 where idx = 2`, make([]byte, 32))
+		}, audit.TreeDamaged, 2},
+		{"delete an inner hash", func(w *trial) { w.exec(`delete from ledger_hash where idx = 2`) }, audit.TreeDamaged, 2},
+		{"delete a leaf hash", func(w *trial) {
+			w.exec(`delete from ledger_hash where idx = $1`, audit.LeafIndex(30))
+		}, audit.TreeDamaged, 30},
+		{"delete a leaf hash, and alter its event", func(w *trial) {
+			w.exec(`delete from ledger_hash where idx = $1`, audit.LeafIndex(30))
+			w.exec(`update ledger_event set body = $1 where seq = 30`, strings.Replace(w.body(30), "found in a dump", "found in a pump", 1))
+		}, audit.Inconsistent, 30},
+		{"delete the tail and its hashes, and leave the head", func(w *trial) {
+			w.exec(`delete from ledger_event where seq > 37`)
+			w.exec(`delete from ledger_hash where idx >= $1`, audit.StoredFrom(37))
+		}, audit.Missing, 39},
+		{"let the head count on", func(w *trial) { w.exec(`update ledger_head set next_event = 61`) }, audit.Shorter, 0},
+		{"let the head count on without end", func(w *trial) { w.exec(`update ledger_head set next_event = $1`, int64(1)<<60) }, audit.Shorter, 0},
 		{"drop a checkpoint's signature", func(w *trial) {
 			w.exec(`update ledger_checkpoint set note = replace(note, '— ours ', '— ours A') where size = 20`)
 		}, audit.UnknownKey, 0},
 		{"count a day otherwise", func(w *trial) { w.exec(`update ledger_day set events = events + 1`) }, audit.IndexDiffers, 0},
-		{"rewind the head", func(w *trial) { w.exec(`update ledger_head set next_seq = 31`) }, audit.Shorter, 0},
+		{"rewind the head", func(w *trial) { w.exec(`update ledger_head set next_event = 31`) }, audit.Shorter, 0},
 		{"say that a range was removed", func(w *trial) {
 			w.exec(`update ledger_head set removed_through = 20`)
 			w.exec(`delete from ledger_event where seq between 5 and 9`)
 		}, audit.Missing, 5},
+		{"pass a deletion off as retention", func(w *trial) { w.pretend(w.removal(20)) }, audit.UnknownKey, 41},
+		{"pass a deletion off as retention, signed with another key", func(w *trial) {
+			w.pretend(signed(w.t, newSigner(w.t, "ours"), w.removal(20)))
+		}, audit.UnknownKey, 41},
+		{"the same, and the events are missing", func(w *trial) {
+			w.pretend(signed(w.t, newSigner(w.t, "ours"), w.removal(20)))
+		}, audit.Missing, 5},
+		{"go further than the retention that was signed", func(w *trial) {
+			r := w.removal(20)
+			w.pretend(signed(w.t, w.signer, r))
+			w.exec(`update ledger_head set removed_through = 30`)
+			w.exec(`delete from ledger_event where seq between 21 and 30`)
+		}, audit.Missing, 25},
+		{"sign with a key that was replaced", func(w *trial) {
+			first := w.signer
+			w.rotate()
+			w.append(event(audit.SignedIn, 50))
+			w.sign(w.signer)
+			w.exec(`update ledger_event set body = $1 where seq = 42`, strings.Replace(w.body(42), "Admin", "Nobody", 1))
+			w.exec(`delete from ledger_checkpoint where size > 40`)
+			w.replant()
+			w.sign(first)
+			w.checkpoints = w.checkpoints[:3]
+			w.replaced = true
+		}, audit.UnknownKey, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -276,23 +384,14 @@ func TestEachTamperingIsFoundAndNamed(t *testing.T) {
 					t.Fatalf("untouched, it has problems: %+v", r.Problems)
 				}
 				tt.does(w)
-				names(t, w.verify(w.papers()), tt.name, tt.fault, tt.seq)
+				r := w.verify(w.papers())
+				names(t, r, tt.name, tt.fault, tt.seq)
+				if w.replaced && !slices.ContainsFunc(r.Problems, func(p audit.Problem) bool { return strings.Contains(p.Text, "had replaced") }) {
+					t.Errorf("%s: it is not said that the key was out of use: %+v", tt.name, r.Problems)
+				}
 			})
 		})
 	}
-}
-
-func stranger(t *testing.T) *audit.Signer {
-	t.Helper()
-	secret, _, err := audit.GenerateKey("ours") // it bears the name of the real one
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := audit.NewSigner(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 func TestAFlippedByteOfAnyEventIsFoundAndNamed(t *testing.T) {

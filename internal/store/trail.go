@@ -16,7 +16,7 @@ import (
 func (l *Ledger) Head(ctx context.Context) (h audit.Head, err error) {
 	var size int64
 	var edge []byte
-	err = l.db.r.QueryRowContext(ctx, `select next_seq - 1, tree_size, edge, removed_through from ledger_head where id = 1`).
+	err = l.db.r.QueryRowContext(ctx, `select next_event - 1, tree_size, edge, removed_through from ledger_head where id = 1`).
 		Scan(&h.Size, &size, &edge, &h.Removed)
 	if err != nil {
 		return audit.Head{}, fmt.Errorf("reading the head of the ledger: %w", err)
@@ -31,8 +31,7 @@ func (l *Ledger) Head(ctx context.Context) (h audit.Head, err error) {
 // whose hash is not there is the zero hash.
 func (l *Ledger) Rows(ctx context.Context, after, upTo int64, limit int) (rows []audit.Row, err error) {
 	err = l.db.read(ctx, "reading events", func(tx *sqlTx) error {
-		rows, err = collect(ctx, tx, scanRow, `select seq, body, id, at_ms, kind, operator_oid, target_oid, run_id, plan_id,
-			outcome, ticket from ledger_event where seq > $1 and seq <= $2 order by seq limit $3`, after, upTo, limit)
+		rows, err = collect(ctx, tx, scanRow, selectRows+` where seq > $1 and seq <= $2 order by seq limit $3`, after, upTo, limit)
 		if err != nil {
 			return err
 		}
@@ -49,13 +48,15 @@ func (l *Ledger) Rows(ctx context.Context, after, upTo int64, limit int) (rows [
 	return rows, err
 }
 
+const selectRows = `select seq, body, id, at_ms, kind, operator_oid, target_oid, run_id, plan_id, outcome, ticket from ledger_event`
+
 func scanRow(s scanner) (r audit.Row, err error) {
 	i := &r.Index
 	err = s.Scan(&r.Seq, &r.Body, &i.ID, &i.AtMS, &i.Kind, &i.Operator, &i.Target, &i.Run, &i.Plan, &i.Outcome, &i.Ticket)
 	return r, err
 }
 
-// Hashes reads stored hashes by index, in the order asked for; a missing one is an error.
+// Hashes reads stored hashes by index, in the order asked for; one that is missing is audit.ErrNoHash.
 func (l *Ledger) Hashes(ctx context.Context, indexes []int64) ([]audit.Hash, error) {
 	return hashesOf(ctx, l.db.r, indexes)
 }
@@ -69,7 +70,7 @@ func hashesOf(ctx context.Context, q querier, indexes []int64) ([]audit.Hash, er
 	for i, idx := range indexes {
 		h, ok := stored[idx]
 		if !ok {
-			return nil, fmt.Errorf("hash %d of the tree is missing", idx)
+			return nil, fmt.Errorf("hash %d: %w", idx, audit.ErrNoHash)
 		}
 		hashes[i] = h
 	}
@@ -126,18 +127,36 @@ func scanHash(s scanner) (h storedHash, err error) {
 }
 
 // Scan reads the events that a query selects, in ascending order: after < seq <= upTo, at most limit. It takes the
-// time it takes. It implements audit.ExportSource.
+// time it takes, in one short transaction after the other. It implements audit.ExportSource.
 func (l *Ledger) Scan(ctx context.Context, q audit.Query, after, upTo int64, limit int) (records []audit.Record, err error) {
+	for len(records) < limit {
+		found, searchedTo, err := l.scanSome(ctx, q, after, upTo, limit-len(records))
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, found...)
+		if searchedTo == 0 {
+			break
+		}
+		after = searchedTo
+	}
+	return records, nil
+}
+
+// scanSome is one transaction of Scan; searchedTo is 0 when nothing is left to look at, or limit was reached.
+func (l *Ledger) scanSome(
+	ctx context.Context, q audit.Query, after, upTo int64, limit int,
+) (records []audit.Record, searchedTo int64, err error) {
 	err = l.db.read(ctx, "reading events", func(tx *sqlTx) error {
-		w, err := l.walk(ctx, tx, q, unhurried)
+		w, err := l.walk(ctx, tx, q, l.pace.scan)
 		if err != nil {
 			return err
 		}
 		w.up, w.from, w.to = true, max(w.from, after+1), min(w.to, upTo+1)
-		records, _, err = w.records(ctx, limit)
+		records, searchedTo, err = w.records(ctx, limit)
 		return err
 	})
-	return records, err
+	return records, searchedTo, err
 }
 
 // Checkpoints reads stored checkpoints with after < size <= upTo, ascending. One that cannot be read, or that stands
@@ -189,31 +208,30 @@ func (l *Ledger) DayCounts(ctx context.Context) ([]audit.DayCount, error) {
 	}, `select day, kind, events, first_seq, last_seq from ledger_day order by day, kind`)
 }
 
-// KeyEvents reads the events of kind ledger.key, ascending: they are few.
+// KeyEvents reads the events of kind ledger.key, ascending: they are few. One that somebody altered comes with its bytes.
 func (l *Ledger) KeyEvents(ctx context.Context) ([]audit.Record, error) {
-	return collect(ctx, l.db.r, scanRecord, `select seq, body from ledger_event where kind = $1 order by seq`,
+	return collect(ctx, l.db.r, scanBytes, `select seq, body from ledger_event where kind = $1 order by seq`,
 		string(audit.LedgerKey))
 }
 
 // Closings reads the events that closed a run, after < seq <= upTo, ascending: each is the Newest of its line, which
-// counts the events that name the run up to there.
+// counts the events that name the run up to there. One that somebody altered comes with its bytes alone.
 func (l *Ledger) Closings(ctx context.Context, after, upTo int64, limit int) (lines []audit.RunLine, err error) {
+	scan := func(s scanner) (line audit.RunLine, err error) {
+		var body string
+		err = s.Scan(&line.Run, &line.Newest.Seq, &body)
+		line.Newest.Body = []byte(body)
+		line.Newest.Event, _ = audit.Decode(line.Newest.Body)
+		return line, err
+	}
 	err = l.db.read(ctx, "reading the ends of runs", func(tx *sqlTx) error {
-		closings, err := collect(ctx, tx, scanRecord, `select seq, body from ledger_event where kind in ($1, $2)
+		lines, err = collect(ctx, tx, scan, `select run_id, seq, body from ledger_event where kind in ($1, $2)
 			and seq > $3 and seq <= $4 order by seq limit $5`, string(audit.RunFinished), string(audit.RunCancelled), after, upTo, limit)
-		if err != nil {
-			return err
+		for i := 0; i < len(lines) && err == nil; i++ {
+			err = tx.QueryRowContext(ctx, `select count(*), coalesce(min(seq), 0) from ledger_event where run_id = $1 and seq <= $2`,
+				lines[i].Run, lines[i].Newest.Seq).Scan(&lines[i].Events, &lines[i].First)
 		}
-		for _, r := range closings {
-			line := audit.RunLine{Run: r.Event.Run, Newest: r}
-			err := tx.QueryRowContext(ctx, `select count(*), coalesce(min(seq), 0) from ledger_event where run_id = $1 and seq <= $2`,
-				key(r.Event.Run), r.Seq).Scan(&line.Events, &line.First)
-			if err != nil {
-				return fmt.Errorf("counting the events of run %s: %w", r.Event.Run, err)
-			}
-			lines = append(lines, line)
-		}
-		return nil
+		return err
 	})
 	return lines, err
 }

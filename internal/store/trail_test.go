@@ -20,16 +20,8 @@ import (
 // sealed signs the ledger where it stands, and stores the checkpoint.
 func sealed(t testing.TB, db *store.DB) audit.Checkpoint {
 	t.Helper()
-	secret, _, err := audit.GenerateKey("test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := audit.NewSigner(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
 	h := head(t, db)
-	c, err := signer.Sign(audit.Origin(cloud, tenant), h.Size, h.Root)
+	c, err := newSigner(t, "test").Sign(audit.Origin(cloud, tenant), h.Size, h.Root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +29,19 @@ func sealed(t testing.TB, db *store.DB) audit.Checkpoint {
 		t.Fatal(err)
 	}
 	return c
+}
+
+func newSigner(t testing.TB, name string) *audit.Signer {
+	t.Helper()
+	secret, _, err := audit.GenerateKey(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := audit.NewSigner(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
 }
 
 func TestCheckpointsAreKept(t *testing.T) {
@@ -138,6 +143,25 @@ func TestScanReadsWhatASearchSelectsInOrder(t *testing.T) {
 	})
 }
 
+// An open read transaction lets SQLite's log grow, so a scan does not stay in one over the whole ledger.
+func TestAScanGoesOnInOneTransactionAfterTheOther(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		db := open()
+		appended(t, db, 300)
+		hurried, q := db.Ledger().Paced(0, 10, 0, 0), audit.Query{Outcome: "none", Text: "nobody"}
+		if found, searchedTo, err := hurried.ScanSome(t.Context(), audit.Query{}, 0, 300, 100); err != nil || len(found) != 10 || searchedTo != 10 {
+			t.Errorf("the first transaction found %d events up to %d (%v)", len(found), searchedTo, err)
+		}
+		if found, err := hurried.Scan(t.Context(), audit.Query{}, 0, 290, 100); err != nil || len(found) != 100 || found[99].Seq != 100 {
+			t.Errorf("found %d events (%v)", len(found), err)
+		}
+		if found, err := hurried.Scan(t.Context(), q, 0, 300, 100); err != nil || len(found) != 0 {
+			t.Errorf("found %d events of nobody (%v)", len(found), err)
+		}
+	})
+}
+
 func TestHashesComeInTheOrderAskedFor(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
@@ -160,7 +184,7 @@ func TestHashesComeInTheOrderAskedFor(t *testing.T) {
 		if got[700] != got[5] || got[701] != got[5] {
 			t.Error("an index that was asked for again has another hash")
 		}
-		if _, err := db.Ledger().Hashes(t.Context(), []int64{0, 1 << 40}); err == nil || !strings.Contains(err.Error(), "is missing") {
+		if _, err := db.Ledger().Hashes(t.Context(), []int64{0, 1 << 40}); !errors.Is(err, audit.ErrNoHash) {
 			t.Errorf("a hash that is not there: %v", err)
 		}
 	})
@@ -245,13 +269,13 @@ func TestRemovalKeepsTheTreeProvable(t *testing.T) {
 		c := toldAndSealed(t, db)
 		before := head(t, db)
 		record := event(audit.SettingsChanged, 700_000)
-		record.Reason, record.Detail = "after two years", map[string]string{"through": "forged", "by": "policy"}
-		removed, err := db.Ledger().Remove(t.Context(), c.Size, record)
-		if err != nil || removed != 6 {
-			t.Fatalf("removed %d events, want 6 (%v)", removed, err)
+		record.Reason = "after two years"
+		if n, err := db.Ledger().Removable(t.Context(), c.Size); err != nil || n != 6 {
+			t.Fatalf("%d events can be removed, want 6 (%v)", n, err)
 		}
-		if record.Detail["through"] != "forged" {
-			t.Error("the caller's map was changed")
+		r := audit.Removal{Through: c.Size, Root: c.Root, Events: 6, Signature: "signed"}
+		if err := db.Ledger().Remove(t.Context(), r, record); err != nil {
+			t.Fatal(err)
 		}
 		h := head(t, db)
 		if h.Removed != 9 || h.Size != before.Size+1 {
@@ -263,7 +287,7 @@ func TestRemovalKeepsTheTreeProvable(t *testing.T) {
 			t.Errorf("left are %v, want %v", got, want)
 		}
 		told := recordAt(t, db, 12).Event
-		want := map[string]string{"through": "9", "root": base64.StdEncoding.EncodeToString(c.Root[:]), "events": "6", "checkpoint": c.Note, "by": "policy"}
+		want := map[string]string{"through": "9", "root": base64.StdEncoding.EncodeToString(c.Root[:]), "events": "6", "signature": "signed"}
 		if diff := cmp.Diff(want, told.Detail); diff != "" || told.Kind != audit.LedgerRemoved || told.Reason != record.Reason {
 			t.Errorf("the record is %+v (-want +got):\n%s", told, diff)
 		}
@@ -284,6 +308,122 @@ func TestRemovalKeepsTheTreeProvable(t *testing.T) {
 	})
 }
 
+// A removal goes on in many transactions. Between any two of them others write, the process may die, and all that is
+// left is whole and can be found.
+func TestARemovalThatWasCutOffIsFinishedByTheNext(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		var db *store.DB
+		killed, until := errors.New("killed"), 0
+		db = open(func(o *store.Options) {
+			o.Hook = func(point string) error {
+				switch {
+				case point == "removing:before-commit" && until == 0:
+					return killed
+				case point == "removing:before-commit":
+					until--
+				case point == "removing:after-commit":
+					return db.Ledger().Append(t.Context(), event(audit.SignedIn, 90_000))
+				}
+				return nil
+			}
+		})
+		appended(t, db, 50)
+		c := sealed(t, db)
+		r := audit.Removal{Through: c.Size, Root: c.Root, Events: c.Size, Signature: "signed"}
+		var seen []int64
+		for cut, done := 0, false; !done; cut++ {
+			until = cut
+			err := db.Ledger().Remove(t.Context(), r, event(audit.LedgerRemoved, 1))
+			if done = err == nil; !done && !errors.Is(err, killed) {
+				t.Fatal(err)
+			}
+			wholeTree(t, db)
+			foundAll(t, db)
+			seen = append(seen, head(t, db).Removed)
+		}
+		if seen[0] != 0 || !slices.Contains(seen, 20) || seen[len(seen)-1] != c.Size {
+			t.Errorf("the removal went up to %v", seen)
+		}
+		records, err := db.Ledger().Search(t.Context(), audit.Query{Kind: audit.LedgerRemoved})
+		if err != nil || len(records.Records) != 1 {
+			t.Errorf("it is recorded %d times (%v)", len(records.Records), err)
+		}
+		if n, err := db.Ledger().Removable(t.Context(), c.Size); err != nil || n != 0 {
+			t.Errorf("%d events are left (%v)", n, err)
+		}
+		until = 100
+		if err := db.Ledger().Remove(t.Context(), r, event(audit.LedgerRemoved, 1)); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("removing it again: %v", err)
+		}
+	})
+}
+
+// foundAll fails the test when the dictionaries lack what an event says.
+func foundAll(t testing.TB, db *store.DB) {
+	t.Helper()
+	var events []audit.Event
+	for _, l := range leaves(t, db, head(t, db)) {
+		if l.Body != nil {
+			events = append(events, l.event)
+		}
+	}
+	for chunk := range slices.Chunk(events, 1000) {
+		if seqs, err := db.Ledger().Unfound(t.Context(), chunk); err != nil || len(seqs) > 0 {
+			t.Errorf("a search would miss %v (%v)", seqs, err)
+		}
+	}
+}
+
+func TestWhatTheDictionariesLackIsNamed(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		db, o := optionsOf(t, open)
+		say := func(kind audit.Kind, run, reason string, target *audit.Person) audit.Event {
+			e := event(kind, 1)
+			e.Run, e.Reason, e.Target = run, reason, target
+			return e
+		}
+		of := func(oid, upn, name string) *audit.Person { return &audit.Person{OID: oid, UPN: upn, Name: name} }
+		nobody := say(audit.SignInDenied, "", "", nil)
+		nobody.Operator = nil
+		events := []audit.Event{
+			say(audit.SignedIn, "", "", nil), say(audit.TargetAttempted, "a", "PHISHED\nby mail", of(bernd, "b@x", "Bernd\x00")),
+			say(audit.TargetAccepted, "a", "other words", of(bernd, "b@x", "Bernd\x00")),
+			say(audit.TargetAccepted, "a", "", of(strings.ToUpper(bernd), "B@X", "Married")),
+			say(audit.OutsideAction, "", "alone", of(carla, "", "")), nobody, say(audit.OutsideAction, "", "alone", of("", "c@x", "C")),
+			say(audit.TargetAttempted, "b", "phished by mail", nil),
+		}
+		if err := db.Ledger().Append(t.Context(), events...); err != nil {
+			t.Fatal(err)
+		}
+		for i := range events {
+			events[i] = recordAt(t, db, int64(i+1)).Event
+		}
+		raw := past(t, o)
+		for _, c := range []struct {
+			does string
+			want []int64
+		}{
+			{`delete from person where 1 = 0`, nil},
+			{`delete from person where name = 'Married'`, []int64{4}},
+			{`update person set folded = 'x' where oid = '` + bernd + `'`, []int64{2, 3, 4}},
+			{`delete from ledger_note where run_id = '' and seq = 7`, []int64{2, 3, 4, 7}},
+			{`delete from ledger_note where run_id = 'b'`, []int64{2, 3, 4, 7, 8}},
+			{`update ledger_note set folded = 'x' where run_id = ''`, []int64{2, 3, 4, 5, 7, 8}},
+			{`delete from person`, []int64{1, 2, 3, 4, 5, 7, 8}},
+		} {
+			execute(t, raw, c.does)
+			if got, err := db.Ledger().Unfound(t.Context(), events); err != nil || !slices.Equal(got, c.want) {
+				t.Errorf("after %q: got %v, want %v (%v)", c.does, got, c.want, err)
+			}
+		}
+		if got, err := db.Ledger().Unfound(t.Context(), nil); err != nil || got != nil {
+			t.Errorf("of no events: %v, %v", got, err)
+		}
+	})
+}
+
 func TestEverythingCanBeRemoved(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
@@ -296,8 +436,8 @@ func TestEverythingCanBeRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := sealed(t, db)
-		if removed, err := db.Ledger().Remove(t.Context(), c.Size, event(audit.LedgerRemoved, 1)); err != nil || removed != 40 {
-			t.Fatalf("removed %d (%v)", removed, err)
+		if err := db.Ledger().Remove(t.Context(), audit.Removal{Through: c.Size, Root: c.Root, Events: 40}, event(audit.LedgerRemoved, 1)); err != nil {
+			t.Fatal(err)
 		}
 		wholeTree(t, db)
 		appended(t, db, 3)
@@ -324,28 +464,36 @@ func TestWhatIsNotSealedIsNotRemoved(t *testing.T) {
 		before := head(t, db)
 		broken = true
 		record := event(audit.LedgerRemoved, 1)
-		if _, err := db.Ledger().Remove(t.Context(), c.Size, record); err == nil {
+		removal := audit.Removal{Through: c.Size, Root: c.Root, Events: 6}
+		if err := db.Ledger().Remove(t.Context(), removal, record); err == nil {
 			t.Error("a failing commit was reported as a success")
 		}
 		broken = false
+		for _, other := range []audit.Removal{
+			{Through: c.Size, Root: c.Root, Events: 5}, {Through: c.Size, Root: inside.Root, Events: 6}, {Through: c.Size, Root: c.Root},
+		} {
+			if err := db.Ledger().Remove(t.Context(), other, record); fault.KindOf(err) != fault.Conflict {
+				t.Errorf("removing what %+v was not signed for: %v", other, err)
+			}
+		}
 		for through, want := range map[int64]fault.Kind{
 			0: fault.Invalid, 5: fault.Invalid, 10: fault.Invalid, 99: fault.Invalid, inside.Size: fault.Conflict,
 		} {
-			if _, err := db.Ledger().Remove(t.Context(), through, record); fault.KindOf(err) != want {
+			if err := db.Ledger().Remove(t.Context(), audit.Removal{Through: through, Root: c.Root, Events: 6}, record); fault.KindOf(err) != want {
 				t.Errorf("removing %d events: %v", through, err)
 			}
 		}
 		execute(t, past(t, o), `insert into ledger_checkpoint (size, at_ms, note) select 8, 1, note from ledger_checkpoint where size = 9`)
-		if _, err := db.Ledger().Remove(t.Context(), 8, record); fault.KindOf(err) != fault.Conflict {
+		if err := db.Ledger().Remove(t.Context(), audit.Removal{Through: 8, Root: c.Root, Events: 5}, record); fault.KindOf(err) != fault.Conflict {
 			t.Errorf("removing what a forged checkpoint names: %v", err)
 		}
 		if after := head(t, db); after != before {
 			t.Errorf("the head was %+v and is %+v", before, after)
 		}
-		if _, err := db.Ledger().Remove(t.Context(), c.Size, record); err != nil {
+		if err := db.Ledger().Remove(t.Context(), removal, record); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := db.Ledger().Remove(t.Context(), c.Size, record); fault.KindOf(err) != fault.Conflict {
+		if err := db.Ledger().Remove(t.Context(), removal, record); fault.KindOf(err) != fault.Conflict {
 			t.Errorf("removing it again: %v", err)
 		}
 	})

@@ -269,7 +269,7 @@ func TestTheTreeRefusesToGoOnOverAGap(t *testing.T) {
 		db, o := optionsOf(t, open)
 		appended(t, db, 5)
 		raw := past(t, o)
-		execute(t, raw, `update ledger_head set next_seq = next_seq + 1`)
+		execute(t, raw, `update ledger_head set next_event = next_event + 1`)
 		err := db.Ledger().Append(t.Context(), event(audit.SignedIn, 9))
 		if err == nil || !strings.Contains(err.Error(), "the ledger has 6 events and its tree 5") {
 			t.Errorf("appending beyond the tree: %v", err)
@@ -277,7 +277,7 @@ func TestTheTreeRefusesToGoOnOverAGap(t *testing.T) {
 		if h := head(t, db); h.Root != (audit.Hash{}) {
 			t.Errorf("a head that does not fit together has the root %s", h.Root)
 		}
-		execute(t, raw, `update ledger_head set next_seq = next_seq - 1, edge = `+blob(o, "00"))
+		execute(t, raw, `update ledger_head set next_event = next_event - 1, edge = `+blob(o, "00"))
 		if err := db.Ledger().Append(t.Context(), event(audit.SignedIn, 9)); err == nil {
 			t.Error("appended to a tree with a broken edge")
 		}
@@ -441,6 +441,55 @@ func TestAnOldLedgerWithAGapIsNotPlanted(t *testing.T) {
 	})
 }
 
+func TestAnAlteredEventDoesNotKeepAnOldLedgerFromItsTree(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		db, o := optionsOf(t, open)
+		appended(t, db, 9)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		forget(t, o)
+		raw := past(t, o)
+		if o.DatabaseURL == "" {
+			execute(t, raw, `drop trigger ledger_event_no_update`)
+		} else {
+			execute(t, raw, `alter table ledger_event disable trigger ledger_event_no_change`)
+		}
+		execute(t, raw, `update ledger_event set body = 'nonsense' where seq = 4`)
+		if _, _, err := store.Migrate(t.Context(), o); err != nil {
+			t.Fatalf("planting: %v", err)
+		}
+		again, err := store.Open(t.Context(), o) // not by open: the tree at the end has an event that is none
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = again.Close() })
+		report, err := audit.VerifyLive(t.Context(), again.Ledger(), audit.Expect{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names(t, report, "an altered event of an old ledger", audit.Unreadable, 4)
+	})
+}
+
+// A program from before the tree looks at the schema when it starts, and may still run: what it appended would not be in
+// the tree, and the next append would find that out.
+func TestAnOldProgramCanAppendNothingToTheNewSchema(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		db, o := optionsOf(t, open)
+		appended(t, db, 3)
+		var seq int64
+		err := past(t, o).QueryRowContext(t.Context(),
+			`update ledger_head set next_seq = next_seq + 1 where id = 1 returning next_seq`).Scan(&seq) // as it did
+		if err == nil {
+			t.Error("it took a number")
+		}
+		appended(t, db, 3)
+	})
+}
+
 func TestTheDictionaryHoldsEachTextOfARunOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
@@ -464,7 +513,7 @@ func TestTheDictionaryHoldsEachTextOfARunOnce(t *testing.T) {
 				got = append(got, line)
 			}
 		}
-		want := []string{" 3 inc-2\nöl", " 8 inc-2\nöl", "r 0 inc-1\nphished", "r 6 inc-1\nother words", "s 0 phished"}
+		want := []string{" 3 inc-2 öl", " 8 inc-2 öl", "r 0 inc-1 phished", "r 6 inc-1 other words", "s 0 phished"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("the dictionary (-want +got):\n%s", diff)
 		}

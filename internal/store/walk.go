@@ -15,19 +15,19 @@ import (
 // pace is what bounds a walk. The time is the machine's own: it decides how long somebody waits, and nothing that is
 // recorded.
 type pace struct {
-	search, histogram time.Duration // after that a walk stops at the next part
-	stride            int           // events that the first stride looks at; each one after it is longer
-	named             int           // people, and tickets and reasons, that a name may fit and still be a lead
-	timed             int           // events of a time range that the index of times is asked about
+	search, histogram, scan time.Duration // after that a walk stops at the next part
+	stride                  int           // events that the first stride looks at; each one after it is longer
+	named                   int           // people, and tickets and reasons, that a name may fit and still be a lead
+	timed                   int           // events of a time range that the index of times is asked about
 }
 
 // usual leaves a page with a search, a histogram and what else it shows within 50 ms. A name that fits more is so common
-// that going through all events finds some soon.
+// that going through all events finds some soon. A scan begins a new transaction then: SQLite's log grows as long as one
+// is open.
 var usual = pace{
-	search: 30 * time.Millisecond, histogram: 12 * time.Millisecond, stride: 1024, named: 1000, timed: 20_000,
+	search: 30 * time.Millisecond, histogram: 12 * time.Millisecond, scan: 200 * time.Millisecond,
+	stride: 1024, named: 1000, timed: 25_000, // a minute of a run at 100 people a second is 20,000
 }
-
-const unhurried = time.Duration(math.MaxInt64)
 
 // walk goes through the events that a search may select, from the newest down or upwards. Each stride follows the lead
 // that brings it furthest with as many events to look at, so what is rare is found however far away it is, and nothing
@@ -42,10 +42,11 @@ type walk struct {
 
 // walk begins the walk of a query.
 func (l *Ledger) walk(ctx context.Context, tx *sqlTx, q audit.Query, limit time.Duration) (*walk, error) {
-	w := &walk{begun: time.Now(), limit: limit, from: max(q.After, 0) + 1}
-	if err := tx.QueryRowContext(ctx, `select next_seq from ledger_head where id = 1`).Scan(&w.to); err != nil {
+	w := &walk{begun: time.Now(), limit: limit}
+	if err := tx.QueryRowContext(ctx, `select next_event from ledger_head where id = 1`).Scan(&w.to); err != nil {
 		return nil, fmt.Errorf("reading the head of the ledger: %w", err)
 	}
+	w.from = min(max(q.After, 0), w.to-1) + 1
 	if q.Before > 0 {
 		w.to = min(w.to, q.Before)
 	}
@@ -119,7 +120,11 @@ func (w *walk) each(ctx context.Context, visit func(f *filter) (enough bool, err
 			if !first && time.Since(w.begun) >= w.limit {
 				return searchedTo, nil
 			}
-			if f := w.within(part); f != nil {
+			f, err := w.within(ctx, part)
+			if err != nil {
+				return 0, err
+			}
+			if f != nil {
 				if enough, err := visit(f); enough || err != nil {
 					return 0, err
 				}
@@ -136,14 +141,22 @@ func (w *walk) each(ctx context.Context, visit func(f *filter) (enough bool, err
 }
 
 // within is the filter of a part; nil when there is nothing to look at in it.
-func (w *walk) within(s stretch) *filter {
+func (w *walk) within(ctx context.Context, s stretch) (*filter, error) {
+	f := w.filter.clone()
 	switch {
 	case !s.led:
-		return w.and("seq >= ? and seq < ?", s.from, s.to)
+		f.add("seq >= ? and seq < ?", s.from, s.to)
 	case len(s.seqs) == 0:
-		return nil
+		return nil, nil
+	default:
+		w.among(f, s.seqs)
 	}
-	return w.and("seq in (select cast(value as bigint) from "+w.dialect.elements("?")+" v)", jsonText(s.seqs))
+	return w.named(ctx, f)
+}
+
+// among asks for some events by their numbers.
+func (s *search) among(f *filter, seqs []int64) {
+	f.add("seq in (select cast(value as bigint) from "+s.dialect.elements("?")+" v)", jsonText(seqs))
 }
 
 // next is the longest stretch with n events to look at, or less.

@@ -43,15 +43,8 @@ var statusOf = map[fault.Kind]int{
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	kind, e := classify(err)
 	v := at(r)
-	level := slog.LevelInfo
-	if (kind == fault.Internal || kind == fault.Unavailable) && !errors.Is(err, context.Canceled) {
-		level = slog.LevelError
-	}
-	s.Logger.LogAttrs(context.WithoutCancel(r.Context()), level, "answered with an error",
-		slog.String("request_id", v.requestID), slog.Int("status", statusOf[kind]), slog.Any("error", err))
-	if e.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfter.Seconds())+1))
-	}
+	s.logFailure(r, kind, err)
+	retryAfter(w, e)
 	switch {
 	case errors.Is(err, errNoRole):
 		http.Redirect(w, r, "/no-role", http.StatusSeeOther)
@@ -64,6 +57,21 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if renderErr := render(w, r, statusOf[kind], templates.Error(page)); renderErr != nil {
 		s.Logger.Error("rendering an error page", "request_id", v.requestID, "error", renderErr)
 		http.Error(w, "internal error "+v.requestID, http.StatusInternalServerError)
+	}
+}
+
+func (s *Server) logFailure(r *http.Request, kind fault.Kind, err error) {
+	level := slog.LevelInfo
+	if (kind == fault.Internal || kind == fault.Unavailable) && !errors.Is(err, context.Canceled) {
+		level = slog.LevelError
+	}
+	s.Logger.LogAttrs(context.WithoutCancel(r.Context()), level, "answered with an error",
+		slog.String("request_id", at(r).requestID), slog.Int("status", statusOf[kind]), slog.Any("error", err))
+}
+
+func retryAfter(w http.ResponseWriter, e *fault.Error) {
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfter.Seconds())+1))
 	}
 }
 

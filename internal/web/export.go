@@ -29,7 +29,7 @@ func (s *Server) exportPlan(w http.ResponseWriter, r *http.Request) error {
 	filter := readPlanFilter(r.URL.Query())
 	filter.after = -1
 	next := s.csvPages(p.ID, filter)
-	ctx, cancel := slowly(w, r)
+	out, ctx, cancel := download(w, r)
 	defer cancel()
 	rows, err := next(ctx)
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *Server) exportPlan(w http.ResponseWriter, r *http.Request) error {
 		s.Logger.Error("a list was handed out without a record", "request_id", at(r).requestID, "plan", string(p.ID), "operator", at(r).who.OID, "error", err)
 	}
 	s.attach(w, "text/csv; charset=utf-8", name)
-	s.sent(r, s.writeRows(ctx, w, filter.left, rows, next))
+	s.sent(r, s.writeRows(ctx, out, filter.left, rows, next))
 	return nil
 }
 

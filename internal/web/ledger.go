@@ -163,6 +163,9 @@ func ledgerQuery(v url.Values) (audit.Query, templates.LedgerFilter) {
 	q.After, _ = strconv.ParseInt(v.Get("after"), 10, 64)
 	f.Active = f.Text+f.Operator+f.Target+f.Kind+f.Outcome+f.Ticket+f.Run+f.From+f.To+q.Person != ""
 	q.Folded = v.Get(templates.FieldView) != templates.ViewAll && foldable(q)
+	if q.Person != "" {
+		f.Person, f.Everybody = inStory(&audit.Person{OID: q.Person}), ledgerAddress(v, templates.FieldPerson, "")
+	}
 	for _, name := range []string{templates.FieldPerson, templates.FieldView} {
 		if v.Get(name) != "" {
 			f.Hidden = append(f.Hidden, templates.Hidden{Name: name, Value: v.Get(name)})
@@ -207,7 +210,7 @@ func outcomeOptions(asked string) []templates.Option {
 	for _, o := range []string{
 		string(revoke.Confirmed), string(revoke.Accepted), string(revoke.Unconfirmed), string(revoke.NotCovered), string(revoke.Refused),
 		string(revoke.Failed), string(revoke.Skipped), string(revoke.Cancelled), string(revoke.Attempting), string(revoke.Pending),
-		string(revoke.RunRunning), string(revoke.RunPaused), string(revoke.RunFinished), "intact", "problems",
+		string(revoke.RunRunning), string(revoke.RunPaused), string(revoke.RunFinished), intact, "problems", audit.Agrees, audit.Differs, audit.Unclear,
 	} {
 		out = append(out, templates.Option{Value: o, Label: o})
 	}
@@ -281,7 +284,7 @@ func (s *Server) dayOf(ctx context.Context, seq int64) string {
 		return ""
 	}
 	when, err := audit.ParseTime(rec.Event.Time)
-	if err != nil {
+	if err != nil || when.IsZero() {
 		return ""
 	}
 	return when.UTC().Format("2 Jan 2006")

@@ -1,12 +1,14 @@
 package web
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 
@@ -92,6 +94,12 @@ func (s *Server) proveEvent(r *http.Request, rec audit.Record, page *templates.E
 			Link: templates.Link{Label: "Verify the whole ledger", Href: "/ledger/verify"},
 		}
 		return // what a checkpoint covers is not these bytes
+	case rec.Event.Kind == noEvent:
+		page.Tree = templates.Note{
+			Tone: templates.ToneNo, Title: "This event was altered", Text: "These bytes are no event, and the tree was altered with them.",
+			Link: templates.Link{Label: "Verify the whole ledger", Href: "/ledger/verify"},
+		}
+		return
 	default:
 		page.Tree = templates.Note{Tone: templates.ToneOK, Title: "In the tree", Text: "The tree holds the hash of these bytes."}
 	}
@@ -120,7 +128,10 @@ func coveredNote(st audit.Standing, seq int64, now time.Time) templates.Note {
 func newEventPage(rec audit.Record) templates.EventPage {
 	e := rec.Event
 	page := templates.EventPage{
-		Seq: strconv.FormatInt(rec.Seq, 10), Kind: upperFirst(eventWords(e)), Outcome: rowOutcome(e), JSON: string(rec.Body),
+		Seq: strconv.FormatInt(rec.Seq, 10), Kind: upperFirst(eventWords(e)), Outcome: rowOutcome(e), JSON: bodyText(rec.Body),
+	}
+	if e.Kind == noEvent {
+		return page
 	}
 	add := func(label, text string, id bool) {
 		if text != "" {
@@ -154,6 +165,24 @@ func newEventPage(rec audit.Record) templates.EventPage {
 	add("Plan", e.Plan, true)
 	add("Run", e.Run, true)
 	return page
+}
+
+// bodyText is the bytes of an event. In ones that are no text, which are none of ours, those that are none are written out.
+func bodyText(body []byte) string {
+	if utf8.Valid(body) {
+		return string(body)
+	}
+	var b strings.Builder
+	for len(body) > 0 {
+		r, n := utf8.DecodeRune(body)
+		if r == utf8.RuneError && n == 1 {
+			fmt.Fprintf(&b, `\x%02x`, body[0])
+		} else {
+			b.WriteRune(r)
+		}
+		body = body[n:]
+	}
+	return b.String()
 }
 
 func evidenceFields(add func(label, text string, id bool), ev *audit.Evidence) {

@@ -53,10 +53,15 @@ func (s *Server) exportLedger(w http.ResponseWriter, r *http.Request) error {
 	}
 	if x.seq > 0 {
 		if _, err := s.Ledger.Event(r.Context(), x.seq); err != nil {
-			return err
+			return s.missingEvent(r, x.seq, err)
 		}
+	} else {
+		if !s.exports.enter(exportsAtOnce) {
+			return errExporting()
+		}
+		defer s.exports.leave()
 	}
-	ctx, cancel := slowly(w, r)
+	body, ctx, cancel := download(w, r)
 	defer cancel()
 	before, err := s.Trail.Head(ctx)
 	if err != nil {
@@ -75,12 +80,21 @@ func (s *Server) exportLedger(w http.ResponseWriter, r *http.Request) error {
 	}
 	form := exportForms()[x.format]
 	name := s.ledgerFile(m.Size, x.seq) + form.ending
-	out := &lateWriter{w: w, begin: func() { s.attach(w, form.kind, name) }}
+	out := &lateWriter{w: body, begin: func() { s.attach(w, form.kind, name) }}
 	if _, err = audit.Export(ctx, s.Trail, x.format, m, out); err != nil && !out.begun {
 		return unexported(err)
 	}
 	s.sent(r, err)
 	return nil
+}
+
+// exportsAtOnce is how many searches are taken away at a time: each may read the whole ledger.
+const exportsAtOnce = 2
+
+func errExporting() error {
+	e := fault.New(fault.Throttled, "Other exports are under way, as many as are made at a time.")
+	e.RetryAfter = 30 * time.Second
+	return e
 }
 
 func unexported(err error) error {
@@ -99,7 +113,7 @@ func readExport(form url.Values) (exportWish, error) {
 			return x, fault.Field(templates.FieldSeq, "There is no event of this number.")
 		}
 		x.seq, x.query = seq, audit.Query{After: seq - 1, Before: seq + 1}
-		x.words, x.address = "event "+strconv.FormatInt(seq, 10), "/ledger/"+strconv.FormatInt(seq, 10)
+		x.words, x.address = "event "+strconv.FormatInt(seq, 10), eventHref(seq)
 		return x, nil
 	}
 	q, filter := ledgerQuery(form)
@@ -153,7 +167,8 @@ func (s *Server) manifest(ctx context.Context, r *http.Request, q audit.Query) (
 		Cloud: s.Cloud, Tenant: s.Tenant, Rehearsal: s.Rehearsal, At: audit.FormatTime(s.Now()), By: *auditPerson(at(r).who),
 		Query: q, Version: s.Version,
 	}
-	if _, err := s.Notary.Sign(ctx); err != nil {
+	signed, err := s.Notary.Sign(ctx)
+	if err != nil {
 		s.Logger.Warn("an export goes out beneath an older checkpoint", "request_id", at(r).requestID, "error", err)
 	}
 	head, err := s.Trail.Head(ctx)
@@ -161,11 +176,7 @@ func (s *Server) manifest(ctx context.Context, r *http.Request, q audit.Query) (
 		return m, err
 	}
 	m.Size, m.Root, m.Removed = head.Size, head.Root, head.Removed
-	signed, ok, err := s.Trail.LastCheckpoint(ctx, head.Size)
-	if err != nil {
-		return m, err
-	}
-	if ok {
+	if signed.Size <= head.Size { // else the ledger was rolled back meanwhile
 		m.Checkpoint = signed.Note
 	}
 	m.Keys, err = s.Notary.Keys(ctx)

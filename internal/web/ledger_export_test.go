@@ -127,6 +127,8 @@ func (*vault) RunLines(context.Context, []string) (map[string]audit.RunLine, err
 
 func (*vault) Rows(context.Context, int64, int64, int) ([]audit.Row, error) { return nil, errGone }
 
+func (*vault) Unfound(context.Context, []audit.Event) ([]int64, error) { return nil, errGone }
+
 func (*vault) DayCounts(context.Context) ([]audit.DayCount, error) { return nil, errGone }
 
 // clerk signs the vault's tree.
@@ -143,7 +145,11 @@ type clerk struct {
 
 func (c *clerk) Sign(context.Context) (audit.Signed, error) {
 	if c.refuses {
-		return audit.Signed{}, errors.New("nothing is signed while there is a problem")
+		var newest audit.Signed
+		if n := len(c.v.checkpoints); n > 0 {
+			newest = c.v.checkpoints[n-1]
+		}
+		return newest, errors.New("nothing is signed while there is a problem")
 	}
 	signed, err := c.signer.Sign(audit.Origin("simulator", tenantID), c.v.tree.Size, c.v.tree.Root())
 	if err != nil {
@@ -156,11 +162,11 @@ func (c *clerk) Sign(context.Context) (audit.Signed, error) {
 	return x, nil
 }
 
-func (c *clerk) Keys(context.Context) ([]string, error) {
+func (c *clerk) Keys(context.Context) (audit.Keyring, error) {
 	if c.keyless {
 		return nil, errGone
 	}
-	return []string{c.signer.Public()}, nil
+	return audit.Keyring{{Seq: 2, Key: c.signer.Public()}}, nil
 }
 
 func (c *clerk) Standing() audit.Standing         { return c.standing }
@@ -230,7 +236,7 @@ func TestAnExportIsRecordedAndSignedBeforeItLeaves(t *testing.T) {
 	}
 	all := lines(t, w.Body.Bytes())
 	first, last := all[0], all[len(all)-1]
-	if first["size"] != 2501.0 || first["whole"] != true || first["checkpoint"] != v.checkpoints[0].Note || first["version"] != "1.2.3" || first["rehearsal"] != true {
+	if first["size"] != 2501.0 || first["whole"] != true || first["checkpoint"] != v.checkpoints[0].Note || first["version"] != "1.2.3" || first["rehearsal"] != audit.Rehearsed {
 		t.Errorf("manifest = %v", first)
 	}
 	if v.checkpoints[0].Size != 2501 {
@@ -414,6 +420,26 @@ func TestExportsAreLimitedByOperator(t *testing.T) {
 	b.who.OID = other
 	w, _ = b.post(t, "/ledger/export", form)
 	wantStatus(t, w, http.StatusOK)
+}
+
+func TestFewExportsAreMadeAtATime(t *testing.T) {
+	t.Parallel()
+	b, v, _ := newVault(t, 1)
+	for range exportsAtOnce {
+		b.exports.enter(exportsAtOnce)
+	}
+	w, doc := b.post(t, "/ledger/export", url.Values{"format": {"csv"}})
+	wantStatus(t, w, http.StatusTooManyRequests)
+	if has(t, "the page", doc, "Other exports are under way"); len(v.records) != 1 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("%d events: something was recorded", len(v.records))
+	}
+	w, _ = b.post(t, "/ledger/export", url.Values{"format": {"jsonl"}, "seq": {"1"}}) // one event costs nothing
+	wantStatus(t, w, http.StatusOK)
+	b.exports.leave()
+	for range 3 { // each leaves when it is done
+		w, _ = b.post(t, "/ledger/export", url.Values{"format": {"csv"}})
+		wantStatus(t, w, http.StatusOK)
+	}
 }
 
 // A part of a query that the address lost would make the record say that more was taken than was.

@@ -160,8 +160,8 @@ func namesSeen(story personRead) []templates.NameSeen {
 			return
 		}
 		seen[[2]string{p.Name, p.UPN}] = true
-		number := strconv.FormatInt(seq, 10)
-		out = append(out, templates.NameSeen{Name: p.Name, UPN: p.UPN, Event: templates.Link{Label: "event " + number, Href: "/ledger/" + number}})
+		event := templates.Link{Label: "event " + strconv.FormatInt(seq, 10), Href: eventHref(seq)}
+		out = append(out, templates.NameSeen{Name: p.Name, UPN: p.UPN, Event: event})
 	}
 	for _, rec := range newestFirst(story.done.found.Records, story.did.found.Records, story.stops) {
 		note(rec.Seq, rec.Event.Target)

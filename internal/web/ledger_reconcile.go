@@ -66,18 +66,31 @@ func (s *Server) reconcileFetched(w http.ResponseWriter, r *http.Request) error 
 		return render(w, r, http.StatusUnprocessableEntity, templates.Reconcile(page))
 	}
 	if !s.compare.TryLock() {
-		return errComparing()
+		return s.unfetched(w, r, page, errComparing())
 	}
 	defer s.compare.Unlock()
-	ctx, cancel := slowly(w, r)
+	ctx, cancel := slowly(w, r, compareFor)
 	defer cancel()
 	window.AsOf = s.Now()
+	window.KeptFrom = window.AsOf.Add(-audit.Kept - time.Hour) // the longest span that may be chosen is all kept
 	theirs, err := s.fetchRevocations(ctx, at(r).tokens("AuditLog.Read.All"), window)
 	if err != nil {
 		return s.unfetched(w, r, page, err)
 	}
 	read := []string{"From Microsoft Graph: " + counted(len(theirs), "row") + " about revocations, those shortly before and after the time included."}
-	return s.reconcile(ctx, w, r, page, comparison{window: window, theirs: theirs, source: rowsFetched, read: read})
+	return s.reconcile(ctx, w, r, page, comparison{
+		window: window, theirs: theirs, unread: undated(theirs), source: rowsFetched, read: read,
+	})
+}
+
+// undated counts the rows that stand in no window, because they have no time.
+func undated(rows []audit.Witnessed) (u audit.Unread) {
+	for _, row := range rows {
+		if row.At.IsZero() {
+			u.Revocations++
+		}
+	}
+	return u
 }
 
 func errComparing() error {
@@ -109,7 +122,7 @@ func windowError(w audit.Window) string {
 	case span <= 0:
 		return "The end lies before the beginning."
 	case span > audit.MaxSpan+time.Hour: // the default end is rounded up
-		return "Compare 31 days at most at once."
+		return "Compare 30 days at most at once."
 	default:
 		return ""
 	}
@@ -138,12 +151,28 @@ func (s *Server) unfetched(w http.ResponseWriter, r *http.Request, page template
 		page.Fetch.ToError = tooManyWords
 		return render(w, r, http.StatusUnprocessableEntity, templates.Reconcile(page))
 	}
-	call, ok := errors.AsType[*directory.CallError](err)
-	if !ok || call.Status != http.StatusForbidden {
+	if call, ok := errors.AsType[*directory.CallError](err); ok && call.Status == http.StatusForbidden {
+		page.Fault = refusedLog(call)
+		return render(w, r, http.StatusForbidden, templates.Reconcile(page))
+	}
+	kind, e := classify(err)
+	if kind != fault.Throttled && kind != fault.Unavailable {
 		return err
 	}
-	page.Fault = refusedLog(call)
-	return render(w, r, http.StatusForbidden, templates.Reconcile(page))
+	s.logFailure(r, kind, err)
+	retryAfter(w, e)
+	page.Fault = &templates.Fault{
+		Title: "Entra’s log was not read", What: orElse(e.Message, "It could not be reached.") + " Nothing was compared.",
+		WhatToDo: "Your times stand in the form: try again" + afterWait(e.RetryAfter) + ".", RequestID: at(r).requestID,
+	}
+	return render(w, r, statusOf[kind], templates.Reconcile(page))
+}
+
+func afterWait(d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return " in " + wait(d)
 }
 
 const tooManyWords = "This time has more than 250,000 revocations. Compare a shorter one."
@@ -166,25 +195,23 @@ func refusedLog(call *directory.CallError) *templates.Fault {
 	return f
 }
 
-// reconcileUploaded compares with an export that somebody brings.
+// reconcileUploaded compares with an export that somebody brings. See alone: no other comparison is under way.
 func (s *Server) reconcileUploaded(w http.ResponseWriter, r *http.Request) error {
 	page := s.reconcilePage(r)
 	window, ok := readWindow(r, &page.Upload)
-	if !s.compare.TryLock() {
-		return errComparing()
-	}
-	defer s.compare.Unlock()
 	upload, why := readLog(r)
 	if page.Upload.FileError = why; ok && why == "" {
-		window = uploadWindow(window, upload)
+		window = uploadWindow(window, upload, s.Now())
 		page.Upload.ToError = windowError(window)
 	}
 	if !ok || page.Upload.FileError != "" || page.Upload.ToError != "" {
 		return render(w, r, http.StatusUnprocessableEntity, templates.Reconcile(page))
 	}
-	ctx, cancel := slowly(w, r)
+	ctx, cancel := slowly(w, r, compareFor)
 	defer cancel()
-	return s.reconcile(ctx, w, r, page, comparison{window: window, theirs: upload.Witnessed, source: rowsUploaded, read: uploadWords(upload)})
+	return s.reconcile(ctx, w, r, page, comparison{
+		window: window, theirs: upload.Witnessed, unread: upload.Unread, source: rowsUploaded, read: uploadWords(upload),
+	})
 }
 
 // readLog reads the file of the form, or says why it cannot be used.
@@ -210,16 +237,18 @@ func readLog(r *http.Request) (audit.Upload, string) {
 	}
 }
 
-// uploadWindow fills in what was left open, from the oldest to the newest row. When the export was made is not known: not
-// before its end.
-func uploadWindow(w audit.Window, u audit.Upload) audit.Window {
+// uploadWindow fills in what was left open, from the oldest to the newest row. When the export was made is not known: at the
+// window's end, or before it when that lies ahead.
+func uploadWindow(w audit.Window, u audit.Upload, now time.Time) audit.Window {
 	if w.From.IsZero() {
 		w.From = u.First
 	}
 	if w.To.IsZero() {
 		w.To = u.Last.Truncate(time.Second).Add(time.Second)
 	}
-	w.AsOf = w.To
+	if w.AsOf = w.To; now.Before(w.To) {
+		w.AsOf = now
+	}
 	return w
 }
 
@@ -229,13 +258,13 @@ func uploadWords(u audit.Upload) []string {
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{u.Other, "of other activities"}, {u.NotDone, "about revocations that Entra says failed"}, {u.Unreadable, "could not be read"}} {
+	}{{u.Other, "of other activities"}, {u.NotDone, "about revocations that Entra says failed"}, {u.Unread.All(), "could not be read"}} {
 		if part.n > 0 {
 			words += ", " + thousands(part.n) + " " + part.what
 		}
 	}
 	lines := append([]string{words + "."}, u.Problems...)
-	if more := u.Unreadable - len(u.Problems); more > 0 {
+	if more := u.Unread.All() - len(u.Problems); more > 0 {
 		lines = append(lines, "And "+thousands(more)+" more.")
 	}
 	return lines
@@ -245,6 +274,7 @@ func uploadWords(u audit.Upload) []string {
 type comparison struct {
 	window audit.Window
 	theirs []audit.Witnessed
+	unread audit.Unread
 	source string
 	read   []string
 }
@@ -276,29 +306,27 @@ func (s *Server) reconcile(ctx context.Context, w http.ResponseWriter, r *http.R
 		return unreadLedger(err)
 	}
 	found := audit.Reconcile(ours, c.theirs, c.window)
+	found.Unread = c.unread
 	if err := s.Ledger.Append(ctx, s.reconciled(r, c, found)); err != nil {
 		return unavailable("The ledger could not be written, so the comparison is not recorded, and is not shown.", err)
 	}
 	page.Result = newReconcileResult(found, c, s.Now())
-	page.Result.Notes = ledgerNotes(c.window, first, head.Removed)
+	page.Result.Notes = append(ledgerNotes(c.window, first, head.Removed), keptNotes(found, c)...)
 	page.Result.Recorded = "/ledger?kind=" + string(audit.Reconciled)
 	return render(w, r, http.StatusOK, templates.Reconcile(page))
 }
 
 // reconciled is the event of a comparison.
 func (s *Server) reconciled(r *http.Request, c comparison, found audit.Reconciliation) audit.Event {
-	outcome := "differs"
-	if found.Agrees() {
-		outcome = "agrees"
-	}
 	return audit.Event{
-		ID: s.NewID(), Time: audit.FormatTime(s.Now()), Kind: audit.Reconciled, Cloud: s.Cloud, Tenant: s.Tenant, Outcome: outcome,
+		ID: s.NewID(), Time: audit.FormatTime(s.Now()), Kind: audit.Reconciled, Cloud: s.Cloud, Tenant: s.Tenant, Outcome: found.Outcome(),
 		Operator: auditPerson(at(r).who),
 		Detail: map[string]string{
 			"from": audit.FormatTime(c.window.From), "to": audit.FormatTime(c.window.To), "source": c.source,
 			"rows": strconv.Itoa(found.Rows), "matched": strconv.Itoa(found.Matched), "missing": strconv.Itoa(len(found.Unwitness)),
 			"early": strconv.Itoa(len(found.Early)), "foreign": strconv.Itoa(len(found.Foreign)), "own": strconv.Itoa(len(found.Own)),
-			"sync": strconv.Itoa(len(found.Sync)),
+			"sync": strconv.Itoa(len(found.Sync)), "named": strconv.Itoa(len(found.Named)), "old": strconv.Itoa(len(found.Old)),
+			"unreadable": strconv.Itoa(found.Unread.All()),
 		},
 	}
 }

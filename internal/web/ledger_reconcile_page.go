@@ -1,12 +1,12 @@
 package web
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"evict/internal/audit"
-	"evict/internal/directory"
 	"evict/web/templates"
 )
 
@@ -18,8 +18,9 @@ func newReconcileResult(found audit.Reconciliation, c comparison, now time.Time)
 	return &templates.ReconcileResult{
 		Verdict: reconcileVerdict(found), Window: minuteWords(c.window.From) + " to " + minuteWords(c.window.To),
 		Counts: reconcileCounts(found), Read: c.read,
-		Missing: reconcileOurs(found.Unwitness, now), Early: reconcileOurs(found.Early, now),
-		Foreign: reconcileRows(found.Foreign, now), Own: reconcileRows(found.Own, now), Sync: reconcileRows(found.Sync, now),
+		Missing: reconcileOurs(found.Unwitness, now), Early: reconcileOurs(found.Early, now), Old: reconcileOurs(found.Old, now),
+		Foreign: reconcileRows(found.Foreign, now), Named: reconcileRows(found.Named, now), Own: reconcileRows(found.Own, now),
+		Sync: reconcileRows(found.Sync, now),
 	}
 }
 
@@ -27,35 +28,71 @@ func minuteWords(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 U
 
 // reconcileVerdict is the one sentence that somebody reads who reads no further.
 func reconcileVerdict(r audit.Reconciliation) templates.Note {
-	n := templates.Note{Tone: templates.ToneOK, Title: "The logs agree"}
-	missing, foreign := len(r.Unwitness), len(r.Foreign)
-	var words []string
+	if !r.Faded && r.Matched+len(r.Unwitness)+len(r.Early)+r.Rows+r.Unread.All() == 0 {
+		return templates.Note{Tone: templates.ToneOn, Title: "Nothing to compare", Text: "Neither log has a revocation in this time."}
+	}
+	n := verdictTitle(r)
+	n.Text = strings.Join(append(unreadWords(r.Unread), verdictWords(r)...), " ")
+	return n
+}
+
+// verdictTitle is the worst of what was found.
+func verdictTitle(r audit.Reconciliation) templates.Note {
+	switch {
+	case len(r.Unwitness) > 0:
+		return templates.Note{Tone: templates.ToneNo, Title: "The logs differ"}
+	case len(r.Foreign) > 0:
+		return templates.Note{Tone: templates.ToneWarn, Title: "Somebody revoked without Evict"}
+	case r.Unread.All() > 0:
+		return templates.Note{Tone: templates.ToneWarn, Title: "Not every row could be read"}
+	case len(r.Named) > 0:
+		return templates.Note{Tone: templates.ToneWarn, Title: "Look at who names themselves like the sync service"}
+	case r.Faded:
+		return templates.Note{Tone: templates.ToneWarn, Title: "Not all can be compared any more"}
+	default:
+		return templates.Note{Tone: templates.ToneOK, Title: "The logs agree"}
+	}
+}
+
+func unreadWords(u audit.Unread) (words []string) {
+	if u.Revocations > 0 {
+		words = append(words, counted(u.Revocations, "row")+" about revocations could not be read, so this is not the whole log.")
+	}
+	if u.Unknown > 0 {
+		words = append(words, counted(u.Unknown, "row")+" could not be read at all, and may be about revocations.")
+	}
+	return words
+}
+
+func verdictWords(r audit.Reconciliation) (words []string) {
+	missing, foreign, named := len(r.Unwitness), len(r.Foreign), len(r.Named)
 	switch all := r.Matched + missing; {
 	case all == 0:
 		words = append(words, "The ledger has no revocation of this time that Entra should know.")
 	case missing == 0:
 		words = append(words, "All "+counted(all, "revocation")+" of Evict’s have a row in Entra’s log.")
 	default:
-		n.Tone, n.Title = templates.ToneNo, "The logs differ"
 		words = append(words, "Of "+counted(all, "revocation")+" of Evict’s, "+thousands(missing)+haveWord(missing)+"no row in Entra’s log.")
 	}
 	if foreign > 0 {
-		if n.Tone == templates.ToneOK {
-			n.Tone, n.Title = templates.ToneWarn, "Somebody revoked without Evict"
-		}
 		words = append(words, counted(foreign, "row")+" of Entra’s"+haveWord(foreign)+"no event of Evict’s.")
-	} else {
+	}
+	if named > 0 {
+		words = append(words, counted(named, "row")+oneOf(named, " is", " are")+" by accounts named like the sync service: look at them.")
+	}
+	if !r.Faded && foreign+named+r.Unread.All() == 0 {
 		words = append(words, "Nobody was revoked by others beside it.")
 	}
 	if early := len(r.Early); early > 0 {
 		words = append(words, counted(early, "revocation")+" of Evict’s cannot be told yet: rows appear minutes later.")
 	}
-	if r.Matched+missing+len(r.Early)+r.Rows == 0 {
-		n = templates.Note{Tone: templates.ToneOn, Title: "Nothing to compare"}
-		words = []string{"Neither log has a revocation in this time."}
+	if r.Faded {
+		words = append(words, "Entra keeps its log for 30 days, so rows from before may be gone.")
 	}
-	n.Text = strings.Join(words, " ")
-	return n
+	if old := len(r.Old); old > 0 {
+		words = append(words, counted(old, "revocation")+" of Evict’s cannot be told any more.")
+	}
+	return words
 }
 
 func haveWord(n int) string {
@@ -76,7 +113,10 @@ func reconcileCounts(r audit.Reconciliation) []templates.Count {
 	}{
 		{len(r.Unwitness), "of Evict’s without a row", "#missing", templates.ToneNo, true},
 		{len(r.Foreign), "of Entra’s without an event", "#foreign", templates.ToneWarn, true},
+		{len(r.Named), "by accounts named like the sync service", "#named", templates.ToneWarn, false},
 		{len(r.Early), "too early to tell", "#early", templates.ToneOn, false},
+		{len(r.Old), "too old to tell", "#old", templates.ToneOn, false},
+		{r.Unread.All(), "not read", "#read", templates.ToneWarn, false},
 		{len(r.Own), "by people for themselves", "#own", "", false},
 		{len(r.Sync), "by the sync service", "#sync", "", false},
 		{r.Unsure, "refused, lost or external, without a row", "", "", false},
@@ -96,15 +136,14 @@ func reconcileOurs(list []audit.Ours, now time.Time) templates.ReconcileOurs {
 	var out templates.ReconcileOurs
 	for _, o := range list[:min(len(list), reconcileShown)] {
 		row := templates.ReconcileOurRow{
-			Time: showTime(o.T0, now), Operator: storyPerson(o.Operator.OID, o.Operator.UPN), Target: storyPerson(o.Target.OID, o.Target.UPN),
-			What: "accepted by Microsoft", Event: strconv.FormatInt(o.Seq, 10),
+			Time: showTime(o.T0, now), Operator: rowPerson(o.Operator.OID, o.Operator.UPN), Target: rowPerson(o.Target.OID, o.Target.UPN),
+			What: "accepted by Microsoft", Event: strconv.FormatInt(o.Seq, 10), EventHref: eventHref(o.Seq),
 		}
-		row.EventHref = "/ledger/" + row.Event
 		if o.Claim == audit.ByHand {
 			row.What = "recorded by hand"
 		}
 		if o.Run != "" {
-			row.RunHref = "/ledger/runs/" + o.Run
+			row.RunHref = runStory(o.Run)
 		}
 		out.Rows = append(out.Rows, row)
 	}
@@ -115,9 +154,9 @@ func reconcileOurs(list []audit.Ours, now time.Time) templates.ReconcileOurs {
 func reconcileRows(list []audit.Witnessed, now time.Time) templates.ReconcileRows {
 	var out templates.ReconcileRows
 	for _, t := range list[:min(len(list), reconcileShown)] {
-		row := templates.ReconcileRow{Time: showTime(t.At, now), App: t.ByApp, Target: storyPerson(t.TargetOID, t.TargetUPN), ID: t.Correlation}
+		row := templates.ReconcileRow{Time: showTime(t.At, now), App: t.ByApp, Target: rowPerson(t.TargetOID, t.TargetUPN), ID: t.Correlation}
 		if t.ByApp == "" {
-			row.By = storyPerson(t.ByOID, t.ByUPN)
+			row.By = rowPerson(t.ByOID, t.ByUPN)
 		}
 		out.Rows = append(out.Rows, row)
 	}
@@ -132,13 +171,27 @@ func moreWords(n int) string {
 	return "And " + thousands(n-reconcileShown) + " more. Compare a shorter time to see them."
 }
 
-// storyPerson leads to what the ledger says of a person.
-func storyPerson(oid, upn string) templates.Person {
-	p := templates.Person{UPN: upn, ID: oid}
-	if directory.IsID(oid) {
-		p.Href = "/ledger/people/" + oid
+// rowPerson names a person of a row, without the name that ledger and log may have from different days.
+func rowPerson(oid, upn string) templates.Person { return inStory(&audit.Person{OID: oid, UPN: upn}) }
+
+// keptFree is for how long Entra keeps its log without Entra ID P1 or P2 (reported; Graph does not give it then).
+const keptFree = 7 * 24 * time.Hour
+
+// keptNotes say what Entra's log cannot know any more.
+func keptNotes(found audit.Reconciliation, c comparison) []templates.Note {
+	free := c.window.AsOf.Add(-keptFree)
+	switch {
+	case found.Faded:
+		return []templates.Note{{
+			Title: "Entra’s log does not reach so far back", Text: "Microsoft keeps it for 30 days: of what lies before " + minuteWords(c.window.KeptFrom) + " rows may be gone. An export that was made in time can tell.",
+		}}
+	case c.source == rowsUploaded && slices.ContainsFunc(found.Unwitness, func(o audit.Ours) bool { return o.T0.Before(free) }):
+		return []templates.Note{{
+			Title: "Is the export of a tenant without Entra ID P1?", Text: "Microsoft keeps the log for 7 days there, and 30 days with it. What is older cannot be in an export that was made later.",
+		}}
+	default:
+		return nil
 	}
-	return p
 }
 
 // ledgerNotes say what the ledger itself cannot know of the window.
@@ -173,8 +226,8 @@ let entra = AuditLogs
 | extend ByUpn = tostring(InitiatedBy.user.userPrincipalName), ByApp = tostring(InitiatedBy.app.displayName)
 | project RowId = Id, Logged = ActivityDateTime, ById = tolower(tostring(InitiatedBy.user.id)), By = iff(isempty(ByUpn), ByApp, ByUpn),
     TargetId = tolower(tostring(TargetResources[0].id)), Target = tostring(TargetResources[0].userPrincipalName),
-    Sync = tostring(TargetResources[0].modifiedProperties) has 'DirectorySync' or ByUpn startswith 'Sync_'
-        or ByUpn startswith 'ADToAADSyncServiceAccount@' or ByApp startswith 'ConnectSyncProvisioning_'
+    Sync = tostring(TargetResources[0].modifiedProperties) has 'DirectorySync',
+    Named = ByUpn startswith 'Sync_' or ByUpn startswith 'ADToAADSyncServiceAccount@' or ByApp startswith 'ConnectSyncProvisioning_'
 | where Logged > ago(span);
 let both = evict
 | join kind=inner entra on ById, TargetId
@@ -183,5 +236,5 @@ union
     (evict | join kind=leftanti both on Sequence
         | project Finding = iff(Called > ago(15m), 'too early to tell', 'in the ledger, not in Entra'), When = Called, By, Target, Reference = Sequence),
     (entra | join kind=leftanti both on RowId
-        | project Finding = case(Sync, 'synchronisation service', ById == TargetId, 'for themselves', 'in Entra, not in the ledger'), When = Logged, By, Target, Reference = RowId)
+        | project Finding = case(Sync, 'synchronisation service', Named, 'named like the synchronisation service', ById == TargetId, 'for themselves', 'in Entra, not in the ledger'), When = Logged, By, Target, Reference = RowId)
 | order by Finding asc, When asc`

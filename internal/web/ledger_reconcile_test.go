@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/PuerkitoBio/goquery"
 
 	"evict/internal/audit"
 	"evict/internal/directory"
@@ -20,10 +23,14 @@ type log struct {
 	rows     []audit.Witnessed
 	err      error
 	from, to time.Time // what was asked for
+	asked    func(context.Context)
 }
 
-func (l *log) Revocations(_ context.Context, _ operator.TokenSource, from, to time.Time, each func([]audit.Witnessed) error) error {
+func (l *log) Revocations(ctx context.Context, _ operator.TokenSource, from, to time.Time, each func([]audit.Witnessed) error) error {
 	l.from, l.to = from, to
+	if l.asked != nil {
+		l.asked(ctx)
+	}
 	if l.err != nil {
 		return l.err
 	}
@@ -84,6 +91,7 @@ func TestALogThatAgreesIsSaidAndRecorded(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"source": "fetched", "matched": "1", "missing": "0", "foreign": "0", "sync": "0", "early": "0", "own": "0", "rows": "1",
+		"named": "0", "old": "0", "unreadable": "0",
 		"from": audit.FormatTime(noon.Add(-7 * 24 * time.Hour)), "to": audit.FormatTime(noon.Add(time.Minute)),
 	} {
 		if e.Detail[key] != want {
@@ -155,7 +163,7 @@ func TestATimeThatMakesNoSenseIsSaidBesideItsField(t *testing.T) {
 		"no end":       {"2026-11-23T14:00", "", "fetch-to", "until when"},
 		"no time":      {"yesterday", "2026-11-23T14:00", "fetch-from", "not a time"},
 		"backwards":    {"2026-11-23T14:00", "2026-11-22T14:00", "fetch-to", "before the beginning"},
-		"too long":     {"2026-09-01T00:00", "2026-11-22T14:00", "fetch-to", "31 days"},
+		"too long":     {"2026-09-01T00:00", "2026-11-22T14:00", "fetch-to", "30 days"},
 	} {
 		b, v, _ := newLog(t)
 		w, doc := b.post(t, "/ledger/reconcile/fetch", url.Values{"from": {tt.from}, "to": {tt.to}})
@@ -194,18 +202,55 @@ func TestARefusalOfTheLogHasItsWayOut(t *testing.T) {
 	l.err = audit.ErrTooMany
 	w, _ := b.post(t, "/ledger/reconcile/fetch", lastWeek())
 	wantStatus(t, w, http.StatusUnprocessableEntity)
-	l.err = &directory.CallError{Status: http.StatusBadGateway}
-	w, _ = b.post(t, "/ledger/reconcile/fetch", lastWeek())
-	wantStatus(t, w, http.StatusServiceUnavailable)
+}
+
+// What Microsoft cannot do at the moment costs nobody the times that they chose.
+func TestAFailureOfMicrosoftsKeepsTheForm(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		err         error
+		status      int
+		says, after string
+	}{
+		"throttled":   {&directory.CallError{Status: http.StatusTooManyRequests, RetryAfter: 40 * time.Second}, http.StatusTooManyRequests, "asked us to wait", "41"},
+		"broken":      {&directory.CallError{Status: http.StatusBadGateway, RequestID: "graph-1"}, http.StatusServiceUnavailable, "answered 502 (request id graph-1)", ""},
+		"unreachable": {&directory.CallError{}, http.StatusServiceUnavailable, "could not be reached", ""},
+		"too slow":    {context.DeadlineExceeded, http.StatusServiceUnavailable, "took too long", ""},
+	} {
+		b, v, l := newLog(t)
+		l.err = tt.err
+		form := url.Values{"from": {"2026-11-20T10:00"}, "to": {"2026-11-21T10:00"}}
+		w, doc := b.post(t, "/ledger/reconcile/fetch", form)
+		wantStatus(t, w, tt.status)
+		if got := doc.Find(`[role="alert"]`).Text(); !strings.Contains(got, tt.says) || !strings.Contains(got, "Nothing was compared") {
+			t.Errorf("%s: the page says %q", name, got)
+		}
+		if w.Header().Get("Retry-After") != tt.after {
+			t.Errorf("%s: come back after %q, want %q", name, w.Header().Get("Retry-After"), tt.after)
+		}
+		for _, field := range []string{"from", "to"} {
+			if got := doc.Find("#fetch-"+field).AttrOr("value", ""); got != form.Get(field) {
+				t.Errorf("%s: the form forgot %s: %q", name, field, got)
+			}
+		}
+		if len(v.records) != 2 {
+			t.Errorf("%s: something was recorded", name)
+		}
+	}
 }
 
 func TestOneComparisonAtATime(t *testing.T) {
 	t.Parallel()
 	b, _, _ := newLog(t)
 	b.compare.Lock()
-	w, _ := b.post(t, "/ledger/reconcile/fetch", lastWeek())
+	w, doc := b.post(t, "/ledger/reconcile/fetch", lastWeek())
 	wantStatus(t, w, http.StatusTooManyRequests)
-	w, _ = b.ask(t, upload(t, "/ledger/reconcile/upload", "log.csv", "", nil))
+	if doc.Find("#fetch-from").AttrOr("value", "") != lastWeek().Get("from") || w.Header().Get("Retry-After") == "" {
+		t.Error("the form is lost, or it does not say when to come back")
+	}
+	damaged := httptest.NewRequest(http.MethodPost, "/ledger/reconcile/upload", strings.NewReader("no form")) // it stands in memory once it is read
+	damaged.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+	w, _ = b.ask(t, damaged)
 	wantStatus(t, w, http.StatusTooManyRequests)
 	b.compare.Unlock()
 	w, _ = b.post(t, "/ledger/reconcile/fetch", lastWeek())
@@ -227,7 +272,7 @@ func TestAnExportIsCompared(t *testing.T) {
 	w, doc := b.ask(t, upload(t, "/ledger/reconcile/upload", "secret name.csv", file, nil))
 	wantStatus(t, w, http.StatusOK)
 	text := strings.Join(strings.Fields(doc.Find("main").Text()), " ")
-	for _, want := range []string{"All 1 revocation", "4 rows read: 2 about revocations, 1 of other activities, 1 could not be read.", "Line 5: its time is not written"} {
+	for _, want := range []string{"All 1 revocation", "4 rows read: 2 about revocations, 1 of other activities, 1 could not be read.", "Line 5: its time is not written", "1 row about revocations could not be read, so this is not the whole log."} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not say %q:\n%s", want, text)
 		}
@@ -251,7 +296,7 @@ func TestAFileThatIsNoLogIsRefusedBesideItsField(t *testing.T) {
 	for name, tt := range map[string]struct{ file, field, says string }{
 		"empty": {"", "upload-file", "empty"}, "no log": {"a,b\n1,2\n", "upload-file", "columns"},
 		"no time":    {csvLog() + "x,Update user,,,,\n", "upload-file", "no row with a time"},
-		"forty days": {csvLog(far, seen(me, other, noon)), "upload-to", "31 days"},
+		"forty days": {csvLog(far, seen(me, other, noon)), "upload-to", "30 days"},
 	} {
 		b, v, _ := newLog(t)
 		w, doc := b.ask(t, upload(t, "/ledger/reconcile/upload", "log.csv", tt.file, nil))
@@ -329,5 +374,136 @@ func TestTheQueryInTheDocumentIsTheOneOnThePage(t *testing.T) {
 	}
 	if !strings.Contains(string(doc), "```kql\n"+reconcileKQL+"\n```") {
 		t.Error("docs/soc.md does not hold the page's query")
+	}
+}
+
+func verdict(doc *goquery.Document) string {
+	return words(doc.Find(`main [role="status"]`).First())
+}
+
+// Rows that are not understood cost the all-clear: a spreadsheet that saved the export again writes other dates.
+func TestRowsThatWereNotReadCostTheAllClear(t *testing.T) {
+	t.Parallel()
+	good := csvLog(seen(me, other, noon.Add(-time.Hour)))
+	odd := "11/23/2026 11:40:00 AM," + audit.RevocationActivity + ",x,x@corp.example," + me + ",me@corp.example\n"
+	for name, tt := range map[string]struct{ rows, says, unreadable string }{
+		"times of a spreadsheet": {strings.Repeat(odd, 5), "5 rows about revocations could not be read, so this is not the whole log.", "5"},
+		"no target":              {noon.Format(time.RFC3339) + "," + audit.RevocationActivity + ",x,x@corp.example,,\n", "1 row about revocations could not be read, so this is not the whole log.", "1"},
+		"no activity":            {noon.Format(time.RFC3339) + ",,,,,\n", "1 row could not be read at all, and may be about revocations.", "1"},
+	} {
+		b, v, _ := newLog(t)
+		w, doc := b.ask(t, upload(t, "/ledger/reconcile/upload", "log.csv", good+tt.rows, nil))
+		wantStatus(t, w, http.StatusOK)
+		if got := verdict(doc); strings.Contains(got, "The logs agree") || strings.Contains(got, "Nobody was revoked") || !strings.Contains(got, tt.says) {
+			t.Errorf("%s: the verdict is %q", name, got)
+		}
+		if doc.Find(`main [role="status"] .note.warn`).Length() != 1 {
+			t.Errorf("%s: the verdict does not warn", name)
+		}
+		if e := v.records[len(v.records)-1].Event; e.Outcome != audit.Unclear || e.Detail["unreadable"] != tt.unreadable {
+			t.Errorf("%s: recorded is %+v", name, e)
+		}
+	}
+}
+
+func TestARowOfGraphsWithoutATimeCostsTheAllClear(t *testing.T) {
+	t.Parallel()
+	b, v, l := newLog(t)
+	l.rows = []audit.Witnessed{seen(me, other, noon.Add(-time.Hour)), seen(other, me, time.Time{})}
+	_, doc := b.post(t, "/ledger/reconcile/fetch", lastWeek())
+	if got := verdict(doc); !strings.Contains(got, "1 row about revocations could not be read") || v.records[len(v.records)-1].Event.Outcome != audit.Unclear {
+		t.Errorf("the verdict is %q", got)
+	}
+}
+
+func TestAPageOfGraphsAnswerIsNotTakenForTheLog(t *testing.T) {
+	t.Parallel()
+	b, v, _ := newLog(t)
+	w, doc := b.ask(t, upload(t, "/ledger/reconcile/upload", "log.json", `{"value":[],"@odata.nextLink":"https://graph.example/x"}`, nil))
+	wantStatus(t, w, http.StatusUnprocessableEntity)
+	if got := doc.Find("#upload-file-error").Text(); !strings.Contains(got, "only the first page") || len(v.records) != 2 {
+		t.Errorf("beside the field stands %q", got)
+	}
+}
+
+// An export cannot tell of what has not happened yet, nor hold what was written a minute ago.
+func TestAnExportUpToTonightMissesNothingYoung(t *testing.T) {
+	t.Parallel()
+	b, v, _ := newLog(t)
+	revoked(t, v, me, noon.Add(-time.Minute))
+	times := url.Values{"from": {noon.Add(-2 * time.Hour).Format(inputTime)}, "to": {noon.Add(10 * time.Hour).Format(inputTime)}}
+	w, doc := b.ask(t, upload(t, "/ledger/reconcile/upload", "log.csv", csvLog(seen(me, other, noon.Add(-time.Hour))), times))
+	wantStatus(t, w, http.StatusOK)
+	if doc.Find("#missing").Length() != 0 || doc.Find("#early tbody tr").Length() != 1 {
+		t.Errorf("the verdict is %q", verdict(doc))
+	}
+}
+
+func TestWhatEntraNoLongerKeepsIsNotMissing(t *testing.T) {
+	t.Parallel()
+	b, v, _ := newLog(t)
+	revoked(t, v, me, noon.Add(-50*24*time.Hour))
+	form := url.Values{"from": {noon.Add(-60 * 24 * time.Hour).Format(inputTime)}, "to": {noon.Add(-40 * 24 * time.Hour).Format(inputTime)}}
+	w, doc := b.post(t, "/ledger/reconcile/fetch", form)
+	wantStatus(t, w, http.StatusOK)
+	if got := verdict(doc); !strings.Contains(got, "Not all can be compared any more") || !strings.Contains(got, "1 revocation of Evict’s cannot be told any more") {
+		t.Errorf("the verdict is %q", got)
+	}
+	has(t, "the page", doc, "Entra’s log does not reach so far back")
+	if doc.Find("#missing, main .note.no").Length() != 0 || doc.Find("#old tbody tr").Length() != 1 {
+		t.Error("what Entra forgot is an alarm")
+	}
+	if e := v.records[len(v.records)-1].Event; e.Outcome != audit.Unclear || e.Detail["old"] != "1" || e.Detail["missing"] != "0" {
+		t.Errorf("recorded is %+v", e)
+	}
+	// An export may have been made in time; it may also be of a tenant that keeps seven days.
+	b, v, _ = newLog(t)
+	revoked(t, v, me, noon.Add(-10*24*time.Hour))
+	times := url.Values{"from": {noon.Add(-20 * 24 * time.Hour).Format(inputTime)}, "to": {noon.Format(inputTime)}}
+	_, doc = b.ask(t, upload(t, "/ledger/reconcile/upload", "log.csv", csvLog(seen(me, other, noon.Add(-time.Hour))), times))
+	has(t, "an export", doc, "The logs differ", "without Entra ID P1?")
+}
+
+// Whoever may create users may name one like the synchronisation service.
+func TestANameAloneHidesNobody(t *testing.T) {
+	t.Parallel()
+	b, v, l := newLog(t)
+	evil := seen("0b5d2f6f-0000-4000-8000-00000000000b", me, noon.Add(-30*time.Minute))
+	evil.ByUPN = "sync_evil@corp.example"
+	l.rows = []audit.Witnessed{seen(me, other, noon.Add(-time.Hour)), evil}
+	_, doc := b.post(t, "/ledger/reconcile/fetch", lastWeek())
+	if got := verdict(doc); strings.Contains(got, "The logs agree") || strings.Contains(got, "Nobody was revoked") || !strings.Contains(got, "1 row is by accounts named like the sync service: look") {
+		t.Errorf("the verdict is %q", got)
+	}
+	if doc.Find("section#named tbody tr").Length() != 1 || doc.Find(`.counts a[href="#named"]`).Length() != 1 {
+		t.Error("the row is folded away")
+	}
+	if e := v.records[len(v.records)-1].Event; e.Outcome != audit.Unclear || e.Detail["named"] != "1" {
+		t.Errorf("recorded is %+v", e)
+	}
+}
+
+// Nobody else can compare while one comparison waits for Microsoft; it ends when its reader goes.
+func TestAComparisonThatNobodyWaitsForEnds(t *testing.T) {
+	t.Parallel()
+	b, v, l := newLog(t)
+	r := httptest.NewRequest(http.MethodPost, "/ledger/reconcile/fetch", strings.NewReader(lastWeek().Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	ctx, leave := context.WithCancel(t.Context())
+	ended := false
+	l.asked = func(ctx context.Context) {
+		if by, ok := ctx.Deadline(); !ok || time.Until(by) <= maxHandling {
+			t.Error("Microsoft has no more time than for a page")
+		}
+		leave()
+		ended = ctx.Err() != nil
+		l.err = ctx.Err()
+	}
+	b.ask(t, r.WithContext(ctx))
+	if !ended || len(v.records) != 2 {
+		t.Errorf("it ended: %v; %d events", ended, len(v.records))
+	}
+	if !b.compare.TryLock() {
+		t.Error("nobody else can compare")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"evict/internal/audit"
+	"evict/internal/directory"
 	"evict/web/templates"
 )
 
@@ -55,8 +56,8 @@ func (s *Server) eventTime(e audit.Event) templates.Time {
 // inStory names a person of an event, and leads to their story.
 func inStory(p *audit.Person) templates.Person {
 	out := showPerson(p)
-	if out.ID != "" {
-		out.Href = "/ledger/people/" + url.PathEscape(strings.ToLower(out.ID))
+	if directory.IsID(out.ID) {
+		out.Href = "/ledger/people/" + strings.ToLower(out.ID)
 	}
 	return out
 }

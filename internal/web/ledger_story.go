@@ -57,6 +57,7 @@ type runRead struct {
 	later   bool  // events after its end name it
 	ended   bool  // this database holds the run itself, which has ended
 	removed int64 // events up to here may have been removed by retention
+	altered int64 // an event of the run whose bytes are no event any more; 0: none was read
 	page    listPages
 	events  []audit.Record // of the page, the oldest first
 }
@@ -82,6 +83,11 @@ func (s *Server) readRunStory(r *http.Request, line audit.RunLine) (runRead, err
 		story.marks = milestonesOf(story.events)
 	} else if story.marks, story.partly, err = s.readMilestones(r.Context(), line); err != nil {
 		return story, unreadLedger(err)
+	}
+	for _, rec := range append(slices.Clone(found.Records), line.Newest) {
+		if rec.Event.Kind == noEvent {
+			story.altered = rec.Seq
+		}
 	}
 	for i, m := range story.marks {
 		if m.Event.Kind == audit.RunFinished || m.Event.Kind == audit.RunCancelled {
@@ -241,6 +247,11 @@ func wholeRun(story runRead) templates.StoryWhole {
 		return templates.StoryWhole{
 			Tone: templates.ToneWarn, Title: "Not all of it.", Link: verify,
 			Text: "Retention removed events up to number " + thousands(int(story.removed)) + ", those of this run among them. Their hashes are still in the tree.",
+		}
+	case story.altered > 0:
+		return templates.StoryWhole{
+			Tone: templates.ToneNo, Title: "NOT complete.", Link: verify,
+			Text: "Event " + thousands(int(story.altered)) + " of this run was altered, so that what it said is not known.",
 		}
 	case story.closing == nil && story.ended:
 		return templates.StoryWhole{

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -212,6 +213,56 @@ func TestAnEventSaysWhetherTheTreeHoldsItAndACheckpointCoversIt(t *testing.T) {
 	a.hashes = a.hashes[:2]
 	_, doc = b.get(t, "/ledger/4", false)
 	has(t, "an unread tree", doc, "The tree could not be read", "is not known")
+}
+
+// Verify names such an event, and leads to its page: it must answer, and so must all pages that list it.
+func TestAnEventThatSomebodyMadeUnreadableIsShownAndTakenAway(t *testing.T) {
+	t.Parallel()
+	b, a, _ := newArchive(t)
+	a.tell(t, audit.Event{Kind: audit.LedgerOpened}, verifiedEvent("intact", "1", "0"))
+	a.run(t, "r", 1)
+	last := int64(len(a.records))
+	a.alter(2, `{"v":1`)
+	a.alter(5, "\x00<b>\xff")
+	w, doc := b.get(t, "/ledger/5", false)
+	wantStatus(t, w, http.StatusOK)
+	has(t, "altered", doc, "This event was altered.", "Altered: no longer an event", "Verify the whole ledger", audit.LeafHash(a.records[4].Body).String())
+	if got := doc.Find("#event-json").Text(); !strings.Contains(got, `<b>\xff`) {
+		t.Errorf("the bytes are shown as %q", got)
+	}
+	for _, path := range []string{
+		"/ledger", "/ledger?view=all", "/ledger?run=r", "/ledger?open=r", "/ledger/runs/r", "/ledger/people/" + oid(0), "/ledger/people/" + me, "/ledger/verify", "/ledger/4", "/ledger/6",
+	} {
+		w, doc := b.get(t, path, false)
+		if wantStatus(t, w, http.StatusOK); strings.Contains(doc.Text(), "1 Jan 0001") {
+			t.Errorf("%s tells the time of an event that has none", path)
+		}
+	}
+	_, doc = b.get(t, "/ledger?view=all", false)
+	has(t, "the list", doc, "altered: no longer an event")
+	_, doc = b.get(t, "/ledger/runs/r", false)
+	has(t, "the run", doc, "NOT complete.", "Event 5 of this run was altered")
+	_, doc = b.get(t, "/ledger/verify", false)
+	has(t, "verify", doc, "Not intact: the record of the last verification was altered.")
+	for _, format := range []string{"jsonl", "csv", "ocsf"} {
+		w, _ = b.post(t, "/ledger/export", url.Values{"format": {format}, "seq": {"5"}})
+		wantStatus(t, w, http.StatusOK)
+		if got := w.Body.String(); !strings.Contains(got, a.hashes[audit.LeafIndex(5)].String()) {
+			t.Errorf("%s: the export does not hold the hash of what the event was: %s", format, got)
+		}
+	}
+	w, _ = b.post(t, "/ledger/export", url.Values{"format": {"jsonl"}})
+	wantStatus(t, w, http.StatusOK)
+
+	b, a, _ = newArchive(t) // whoever can write the tree as well
+	a.tell(t, audit.Event{Kind: audit.LedgerOpened})
+	a.alter(1, "{}")
+	a.hashes[0] = audit.LeafHash([]byte("{}"))
+	_, doc = b.get(t, "/ledger/1", false)
+	has(t, "tree and all", doc, "This event was altered.", "no event, and the tree was altered with them")
+	if last < 6 {
+		t.Fatalf("only %d events", last)
+	}
 }
 
 func TestAnEventThatRetentionRemovedIsToldFromOneThatNeverWas(t *testing.T) {

@@ -89,7 +89,7 @@ func (s *Server) verifierKey(r *http.Request) templates.VerifierKey {
 		s.Logger.Error("reading the ledger's keys", "request_id", at(r).requestID, "error", err)
 		k.Unknown = "The database does not answer."
 	}
-	for _, key := range keys {
+	for _, key := range keys.Names() {
 		if key != k.Text {
 			k.Former = append(k.Former, templates.Command{Label: audit.KeyID(key), Text: key})
 		}
@@ -130,6 +130,9 @@ func (s *Server) checkpointPage(r *http.Request) (templates.CheckpointList, erro
 
 // startVerify begins a verification, or joins the one under way.
 func (s *Server) startVerify(w http.ResponseWriter, r *http.Request) error {
+	if err := s.limits.verify.take(at(r).who.OID); err != nil {
+		return err
+	}
 	s.Notary.Verify(*auditPerson(at(r).who))
 	http.Redirect(w, r, verifyAddress, http.StatusSeeOther)
 	return nil
@@ -152,7 +155,7 @@ func (s *Server) checkpointFile() string { return "evict-checkpoints-" + s.tenan
 
 // listCheckpoints hands out every stored checkpoint, one note after the other.
 func (s *Server) listCheckpoints(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := slowly(w, r)
+	out, ctx, cancel := download(w, r)
 	defer cancel()
 	page, err := s.Trail.Checkpoints(ctx, 0, math.MaxInt64, checkpointsAtOnce)
 	if err != nil {
@@ -168,7 +171,7 @@ func (s *Server) listCheckpoints(w http.ResponseWriter, r *http.Request) error {
 			notes.WriteString(c.Note)
 			notes.WriteByte('\n')
 		}
-		if _, err = io.WriteString(w, notes.String()); err == nil {
+		if _, err = io.WriteString(out, notes.String()); err == nil {
 			page, err = s.Trail.Checkpoints(ctx, page[len(page)-1].Size, math.MaxInt64, checkpointsAtOnce)
 		}
 	}
@@ -178,12 +181,13 @@ func (s *Server) listCheckpoints(w http.ResponseWriter, r *http.Request) error {
 
 // consistencyFile is a proof that the tree of one checkpoint is the beginning of another's.
 type consistencyFile struct {
-	Version int      `json:"evict_consistency"`
-	Origin  string   `json:"origin"`
-	From    string   `json:"from"` // notes
-	To      string   `json:"to"`
-	Proof   []string `json:"proof"`
-	Keys    []string `json:"keys"`
+	Version   int           `json:"evict_consistency"`
+	Origin    string        `json:"origin"`
+	Rehearsal string        `json:"rehearsal,omitempty"` // in words
+	From      string        `json:"from"`                // notes
+	To        string        `json:"to"`
+	Proof     []string      `json:"proof"`
+	Keys      audit.Keyring `json:"keys"`
 }
 
 // proveConsistency hands out the proof between two stored checkpoints.
@@ -251,6 +255,9 @@ func (s *Server) consistency(ctx context.Context, from, to audit.Signed) (body [
 		return nil, "The ledger does not lead from one of these checkpoints to the other: it was changed, or a checkpoint was. Verify it now.", nil
 	}
 	file := consistencyFile{Version: 1, Origin: audit.Origin(s.Cloud, s.Tenant), From: from.Note, To: to.Note, Proof: []string{}}
+	if s.Rehearsal {
+		file.Rehearsal = audit.Rehearsed
+	}
 	for _, h := range proof {
 		file.Proof = append(file.Proof, base64.StdEncoding.EncodeToString(h[:]))
 	}

@@ -128,6 +128,8 @@ func verifyStatus(f verifyFacts) (string, templates.Tone) {
 	switch {
 	case !ok:
 		return "Nobody has verified this ledger yet.", templates.ToneNone
+	case f.last != nil && f.last.Event.Kind == noEvent && v.seq == f.last.Seq:
+		return "Not intact: the record of the last verification was altered.", templates.ToneNo
 	case v.problems > 0:
 		return fmt.Sprintf("Not intact: %s in %s.", counted(v.problems, "problem"), eventCount(v.size)), templates.ToneNo
 	default:
@@ -146,7 +148,7 @@ func lastVerified(f verifyFacts) []templates.Fact {
 		return []templates.Fact{when}
 	}
 	record := fact("Its record", "event "+thousands(int(v.seq)))
-	record.Value.Href = "/ledger/" + strconv.FormatInt(v.seq, 10)
+	record.Value.Href = eventHref(v.seq)
 	return []templates.Fact{when, record}
 }
 
@@ -185,7 +187,7 @@ func problemLink(p audit.Problem) templates.Link {
 	if p.From < 1 || !slices.Contains([]audit.Fault{audit.Altered, audit.Misplaced, audit.IndexDiffers}, p.Fault) {
 		return templates.Link{}
 	}
-	return templates.Link{Label: "Look at it", Href: "/ledger/" + strconv.FormatInt(p.From, 10)}
+	return templates.Link{Label: "Look at it", Href: eventHref(p.From)}
 }
 
 // eventCount says how many events: "18,774 events".

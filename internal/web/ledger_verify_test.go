@@ -215,7 +215,7 @@ func TestAProofLeadsFromOneCheckpointToTheOther(t *testing.T) {
 		Origin   string
 		From, To string
 		Proof    []string
-		Keys     []string
+		Keys     audit.Keyring
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &file); err != nil {
 		t.Fatal(err)
@@ -235,7 +235,10 @@ func TestAProofLeadsFromOneCheckpointToTheOther(t *testing.T) {
 	if err := audit.CheckConsistency(proof, 40, v.tree.Root(), 14, from.Root); err != nil {
 		t.Error(err)
 	}
-	if file.Version != 1 || file.Origin != from.Origin || file.To != v.checkpoints[19].Note || len(file.Keys) != 1 || file.Keys[0] != c.signer.Public() {
+	if !strings.Contains(w.Body.String(), `"rehearsal":"REHEARSAL: nothing is revoked"`) {
+		t.Error("the proof does not say that it is of a rehearsal")
+	}
+	if file.Version != 1 || file.Origin != from.Origin || file.To != v.checkpoints[19].Note || len(file.Keys) != 1 || file.Keys.Newest() != c.signer.Public() {
 		t.Errorf("the file is %+v", file)
 	}
 	if got := strings.Count(w.Body.String(), "\n"); got != 1 || !strings.HasSuffix(w.Body.String(), "\n") {
@@ -305,4 +308,18 @@ func TestADownloadOfNoCheckpointsIsNotAnEmptyFile(t *testing.T) {
 	w, doc := b.get(t, "/ledger/checkpoints", false)
 	wantStatus(t, w, statusOf[fault.NotFound])
 	has(t, "none", doc, "There is no checkpoint yet")
+}
+
+func TestVerificationsAreLimitedByOperator(t *testing.T) {
+	t.Parallel()
+	b, _, c := newVault(t, 1)
+	for range 5 {
+		w, _ := b.post(t, "/ledger/verify", nil)
+		wantStatus(t, w, http.StatusSeeOther)
+	}
+	w, _ := b.post(t, "/ledger/verify", nil)
+	wantStatus(t, w, http.StatusTooManyRequests)
+	if len(c.asked) != 5 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("%d verifications were begun", len(c.asked))
+	}
 }

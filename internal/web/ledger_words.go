@@ -32,11 +32,18 @@ func kindNames() map[audit.Kind]string {
 		audit.SettingsChanged: "settings changed", audit.OutsideAction: "revoked outside Evict",
 		audit.LedgerKey: "signing key named", audit.LedgerExported: "taken away", audit.LedgerVerified: "ledger verified",
 		audit.Reconciled: "compared with Entra's log", audit.LedgerRollback: "rollback accepted", audit.LedgerRemoved: "events removed",
+		audit.LedgerUnwitnessed: "console started without an outside checkpoint",
 	}
 }
 
+// noEvent is the kind of what is read from bytes that are no event: somebody altered them.
+const noEvent audit.Kind = ""
+
 // kindWords says a kind, or a name inside an event, as it stands: "target attempted".
 func kindWords(k audit.Kind) string {
+	if k == noEvent {
+		return "altered: no longer an event"
+	}
 	return strings.NewReplacer(".", " ", "_", " ").Replace(string(k))
 }
 
@@ -71,7 +78,8 @@ func eventWords(e audit.Event) string {
 		}
 	case audit.RunStarted, audit.RunStopping, audit.RunPaused, audit.RunResumed, audit.RunCancelled, audit.RunFinished:
 		return runWords(e)
-	case audit.OutsideAction, audit.LedgerKey, audit.LedgerExported, audit.LedgerVerified, audit.Reconciled, audit.LedgerRemoved:
+	case audit.OutsideAction, audit.LedgerKey, audit.LedgerExported, audit.LedgerVerified, audit.Reconciled, audit.LedgerRemoved,
+		audit.LedgerUnwitnessed:
 		return trailWords(e)
 	}
 	switch {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5/middleware"
@@ -12,11 +13,12 @@ import (
 	"evict/internal/fault"
 )
 
-// limits hold back those who ask too often: sign-in attempts by client address, searches and exports by operator.
+// limits hold back those who ask too often: sign-in attempts by client address, the others by operator.
 type limits struct {
 	signIn *limiter
 	search *limiter
 	export *limiter
+	verify *limiter
 }
 
 func newLimits(now func() time.Time) limits {
@@ -24,6 +26,7 @@ func newLimits(now func() time.Time) limits {
 		signIn: newLimiter(now, rate.Every(3*time.Second), 20), // a shared office address signs in in bursts
 		search: newLimiter(now, 10, 30),
 		export: newLimiter(now, rate.Every(10*time.Second), 20), // events with their proofs are taken one after the other
+		verify: newLimiter(now, rate.Every(time.Minute), 5),     // each reads the whole ledger
 	}
 }
 
@@ -74,6 +77,20 @@ func (l *limiter) sweep(now time.Time) {
 		}
 	}
 }
+
+// gate counts who is inside.
+type gate struct{ inside atomic.Int32 }
+
+// enter reports whether one more was let in, when no more than most may be inside.
+func (g *gate) enter(most int32) bool {
+	if g.inside.Add(1) <= most {
+		return true
+	}
+	g.leave()
+	return false
+}
+
+func (g *gate) leave() { g.inside.Add(-1) }
 
 // clientKey is the client's address for a limit: of IPv6 the /64, because one client has all of it.
 func clientKey(r *http.Request) string {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -25,8 +26,9 @@ import (
 // visit is what one request carries through the handlers.
 type visit struct {
 	requestID string
-	nonce     string        // of this answer's Content-Security-Policy
-	body      io.ReadCloser // the request's, without the usual bound: see allowUpload
+	nonce     string          // of this answer's Content-Security-Policy
+	body      io.ReadCloser   // the request's, without the usual bound: see allowUpload
+	conn      context.Context // until the browser goes, without the usual bound on time: see slowly
 	session   *auth.Session
 	who       operator.Operator
 }
@@ -62,12 +64,14 @@ func (s *Server) accessLog(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := s.Now()
 		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		defer func() { // a download that is given up passes as a panic
+			s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
+				slog.String("method", r.Method), slog.String("route", chi.RouteContext(r.Context()).RoutePattern()),
+				slog.Int("status", ww.Status()), slog.Int("bytes", ww.BytesWritten()),
+				slog.Int64("ms", s.Now().Sub(start).Milliseconds()),
+				slog.String("client", middleware.GetClientIP(r.Context())), slog.String("request_id", at(r).requestID))
+		}()
 		next.ServeHTTP(ww, r)
-		s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
-			slog.String("method", r.Method), slog.String("route", chi.RouteContext(r.Context()).RoutePattern()),
-			slog.Int("status", ww.Status()), slog.Int("bytes", ww.BytesWritten()),
-			slog.Int64("ms", s.Now().Sub(start).Milliseconds()),
-			slog.String("client", middleware.GetClientIP(r.Context())), slog.String("request_id", at(r).requestID))
 	})
 }
 
@@ -115,13 +119,32 @@ func (s *Server) secureHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// downloadFor is how long a download may take: 100,000 people over a slow line.
-const downloadFor = 10 * time.Minute
+const (
+	compareFor  = 10 * time.Minute // a comparison: Microsoft makes whoever reads its log wait
+	downloadFor = 6 * time.Hour    // a download: a ledger of millions of events is gigabytes
+	stalledFor  = time.Minute      // a part of a download: a reader who takes nothing for so long is given up
+	uploadFor   = 2 * time.Minute  // a form with a file on its way here: 20 MB over a slow line
+)
 
-// slowly gives a download more time than a page has.
-func slowly(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(downloadFor)) // where it cannot be set, the server's holds
-	return context.WithTimeout(context.WithoutCancel(r.Context()), downloadFor)
+// slowly gives an answer more time than a page has. It still ends when the browser goes: nobody waits for it then.
+func slowly(w http.ResponseWriter, r *http.Request, most time.Duration) (context.Context, context.CancelFunc) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(most)) // where it cannot be set, the server's holds
+	return context.WithTimeout(at(r).conn, most)
+}
+
+// download is slowly for a file, which goes out by w: it may be as large as it is, while the reader takes it.
+func download(w http.ResponseWriter, r *http.Request) (paced, context.Context, context.CancelFunc) {
+	ctx, cancel := slowly(w, r, downloadFor)
+	return paced{w}, ctx, cancel
+}
+
+// paced is an answer of which each part must leave within stalledFor.
+type paced struct{ http.ResponseWriter }
+
+// Write is http.ResponseWriter's.
+func (p paced) Write(b []byte) (int, error) {
+	_ = http.NewResponseController(p.ResponseWriter).SetWriteDeadline(time.Now().Add(stalledFor))
+	return p.ResponseWriter.Write(b)
 }
 
 const (
@@ -134,7 +157,7 @@ func limitRequest(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), maxHandling)
 		defer cancel()
-		at(r).body = r.Body
+		at(r).body, at(r).conn = r.Body, r.Context()
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
@@ -160,29 +183,59 @@ func (s *Server) refuseCrossOrigin() func(http.Handler) http.Handler {
 // guard admits a request to a page: it loads the session, asks the route's row, and answers the page's error.
 func (s *Server) guard(route operator.Route, h page) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := s.admit(r, route)
-		if err == nil {
-			allowUpload(w, r, route.Name)
-		}
-		if err := errors.Join(err, parseForm(r)); err != nil {
-			s.fail(w, r, err)
+		if err := s.admit(r, route); err != nil {
+			s.fail(w, r, errors.Join(err, parseForm(r)))
 			return
 		}
-		if err := h(w, r); err != nil {
-			s.fail(w, r, err)
-		}
+		s.serve(w, r, route.Name, h)
 	})
+}
+
+// serve reads the form of somebody who was admitted, and answers.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, route string, h page) {
+	r, cancel := allowUpload(w, r, route)
+	defer cancel()
+	err := s.alone(r, route, func() error {
+		if err := parseForm(r); err != nil {
+			return err
+		}
+		return h(w, r)
+	})
+	if err != nil {
+		s.fail(w, r, err)
+	}
+}
+
+// alone lets one comparison at a time read its file, which stands in memory whole. The others have no file.
+func (s *Server) alone(r *http.Request, route string, do func() error) error {
+	if route != "ledger.reconcile.upload" {
+		return do()
+	}
+	if !s.compare.TryLock() {
+		_, _ = io.Copy(io.Discard, r.Body) // a browser that is still sending would not read the answer
+		return errComparing()
+	}
+	defer s.compare.Unlock()
+	return do()
 }
 
 // uploads are the forms that take a file, and the bytes that they may have.
 var uploads = map[string]int64{"scope.add": maxUpload, "ledger.reconcile.upload": maxLogUpload}
 
-// allowUpload lets a form that takes a file be as large as it may. It is called only for people who were admitted: nobody
-// else makes the console read more than a usual form.
-func allowUpload(w http.ResponseWriter, r *http.Request, route string) {
-	if most, ok := uploads[route]; ok {
-		r.Body = http.MaxBytesReader(w, at(r).body, most)
+// allowUpload lets a form that takes a file be as large as it may, and be on its way for as long. It is called only for
+// people who were admitted: nobody else makes the console read more than a usual form, or wait for it.
+func allowUpload(w http.ResponseWriter, r *http.Request, route string) (*http.Request, context.CancelFunc) {
+	most, ok := uploads[route]
+	if !ok {
+		return r, func() {}
 	}
+	control, now := http.NewResponseController(w), time.Now()
+	_ = control.SetReadDeadline(now.Add(uploadFor)) // where they cannot be set, the server's hold
+	_ = control.SetWriteDeadline(now.Add(uploadFor + maxHandling))
+	ctx, cancel := context.WithTimeout(at(r).conn, uploadFor+maxHandling)
+	r = r.WithContext(ctx)
+	r.Body = http.MaxBytesReader(w, at(r).body, most)
+	return r, cancel
 }
 
 // parseForm reads a sent form whole, so that no handler acts on half of one.
@@ -196,6 +249,9 @@ func parseForm(r *http.Request) error {
 	}
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return fault.Wrap(fault.Invalid, fmt.Sprintf("The form is too large: it may have %d KB.", tooLarge.Limit>>10), err)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fault.Wrap(fault.Invalid, "The form did not arrive in time: a file may be on its way for two minutes. Over a slow line, send a smaller one.", err)
 	}
 	if err != nil {
 		return fault.Wrap(fault.Invalid, "The form could not be read: it is damaged.", err)

@@ -91,11 +91,9 @@ func checkOutside(p *templates.OutsidePage, now time.Time) time.Time {
 }
 
 func (s *Server) writeOutside(w http.ResponseWriter, r *http.Request, p templates.OutsidePage, target audit.Person, when time.Time) error {
-	who := at(r).who
 	err := s.Ledger.Append(r.Context(), audit.Event{
 		ID: s.NewID(), Time: audit.FormatTime(s.Now()), Kind: audit.OutsideAction, Cloud: s.Cloud, Tenant: s.Tenant,
-		Operator: &audit.Person{OID: who.OID, TID: who.TID, UPN: who.UPN, Name: who.Name, Address: who.Address, Roles: who.Roles.Strings()},
-		Target:   &target, Reason: p.Reason, Ticket: p.Ticket, Outcome: "recorded by hand",
+		Operator: auditPerson(at(r).who), Target: &target, Reason: p.Reason, Ticket: p.Ticket, Outcome: "recorded by hand",
 		Detail: map[string]string{"done_at": audit.FormatTime(when), "how": p.How},
 	})
 	if err != nil {
@@ -116,7 +114,7 @@ func (s *Server) receipt(r *http.Request, oid string) *templates.Flash {
 	newest, err := s.Ledger.Search(r.Context(), audit.Query{
 		Operator: at(r).who.OID, Target: oid, Kind: audit.OutsideAction, From: s.Now().Add(-receiptFor), Limit: 1,
 	})
-	if err != nil || len(newest.Records) == 0 {
+	if err != nil || len(newest.Records) == 0 || newest.Records[0].Event.Kind == "" {
 		return nil
 	}
 	e := newest.Records[0]

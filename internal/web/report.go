@@ -154,14 +154,14 @@ func (s *Server) exportReport(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := slowly(w, r)
+	out, ctx, cancel := download(w, r)
 	defer cancel()
 	err = s.recordTaken(ctx, r, string(f.run.Plan), map[string]string{"what": "report of a run", "format": "json", "run": string(f.run.ID), "address": "/runs/" + string(f.run.ID) + "/report"})
 	if err != nil {
 		return err
 	}
 	s.attach(w, "application/json; charset=utf-8", "report-"+string(f.run.ID)+".json")
-	doc := jsonLists{w: w}
+	doc := jsonLists{w: out}
 	doc.write(string(head[:len(head)-1])) // without its closing brace: the lists follow
 	doc.begin("targets")
 	err = s.eachTarget(ctx, f.run.ID, func(t revoke.RunTarget) error { return doc.add(newTargetDocument(t)) })

@@ -68,7 +68,7 @@ func (s *Server) lastEvent(r *http.Request, id revoke.RunID, kind audit.Kind) *a
 	if err != nil {
 		s.Logger.Warn("reading the events of a run", "run", string(id), "request_id", at(r).requestID, "error", err)
 	}
-	if len(list.Records) == 0 {
+	if len(list.Records) == 0 || list.Records[0].Event.Kind == "" {
 		return nil
 	}
 	return &list.Records[0].Event

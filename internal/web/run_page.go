@@ -191,7 +191,7 @@ func timeline(records []audit.Record, linked bool, now time.Time) []templates.Ti
 		at, _ := audit.ParseTime(e.Time) // written by us
 		entry := templates.TimelineEntry{Time: showTime(at, now), Title: eventTitle(e), Tone: eventTone(e.Kind)}
 		if linked {
-			entry.Event = templates.Link{Label: "event " + strconv.FormatInt(r.Seq, 10), Href: "/ledger/" + strconv.FormatInt(r.Seq, 10)}
+			entry.Event = templates.Link{Label: "event " + strconv.FormatInt(r.Seq, 10), Href: eventHref(r.Seq)}
 		}
 		if ev := e.Evidence; ev != nil {
 			entry.Text = joinNonEmpty(" ", ev.Message, upperFirst(ev.Settled))
@@ -227,7 +227,7 @@ func eventTone(k audit.Kind) templates.Tone {
 	switch k {
 	case audit.TargetConfirmed:
 		return templates.ToneOK
-	case audit.TargetRefused, audit.TargetFailed:
+	case audit.TargetRefused, audit.TargetFailed, noEvent:
 		return templates.ToneNo
 	case audit.TargetUnconfirmed, audit.TargetNotCovered, audit.RunPaused:
 		return templates.ToneWarn

@@ -152,17 +152,11 @@ func (b *builder) ask(t *testing.T, r *http.Request) (*httptest.ResponseRecorder
 	router := chi.NewRouter()
 	for _, route := range operator.Routes() {
 		router.Method(route.Method, route.Pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			v := &visit{requestID: "request", nonce: "nonce", who: b.who, body: r.Body}
+			v := &visit{requestID: "request", nonce: "nonce", who: b.who}
 			r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
-			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-			allowUpload(w, r, route.Name)
-			err := parseForm(r)
-			if err == nil {
-				err = pages[route.Name](w, r)
-			}
-			if err != nil {
-				b.fail(w, r, err)
-			}
+			limitRequest(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				b.serve(w, r, route.Name, pages[route.Name])
+			})).ServeHTTP(w, r)
 		}))
 	}
 	w := httptest.NewRecorder()

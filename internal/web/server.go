@@ -47,7 +47,7 @@ type Trail interface {
 // Notary signs checkpoints and verifies the ledger. See notary.Notary.
 type Notary interface {
 	Standing() audit.Standing
-	Keys(ctx context.Context) ([]string, error)
+	Keys(ctx context.Context) (audit.Keyring, error)
 	// Sign signs now, if there is something new, and returns the newest checkpoint.
 	Sign(ctx context.Context) (audit.Signed, error)
 	// Verify starts a verification of the whole ledger, unless one is under way in this process, and records its result.
@@ -114,6 +114,7 @@ type Server struct {
 	limits  limits
 	ready   readiness
 	compare sync.Mutex // held by the one comparison with Entra's log that is under way: it takes memory
+	exports gate       // of searches that are being taken away
 	handler http.Handler
 }
 

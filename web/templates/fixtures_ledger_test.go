@@ -89,6 +89,7 @@ func ledgerVariants() []fixture {
 	every.Standing.Problems = []string{"Event 1,234 was altered: its bytes are not those whose hash the tree has.", "Run " + storyRun + " counts 6,012 events; 6,010 are there."}
 	every.Standing.More, every.Standing.Unkept = "And 12 more.", "No space is left on the device."
 	none := templates.LedgerPage{Page: frame("Ledger", "Ledger"), Filter: ledgerFilter(), Newer: "/ledger"}
+	none.Filter.Person, none.Filter.Everybody = ledgerVictim(), "/ledger?operator=robin"
 	none.Filter.Operator, none.Filter.Kind, none.Filter.From, none.Filter.FromError, none.Filter.Active = "robin", "session.signed_in", "2026-11-23T14:00", "Not a time.", true
 	gaveUp := templates.LedgerPage{
 		Page: frame("Ledger", "Ledger"), Actions: actions, Filter: ledgerFilter(), Export: exportFields(),

@@ -45,9 +45,12 @@ func reconcileDiffers() templates.ReconcilePage {
 			{Value: "410", Label: "in both logs", Tone: templates.ToneOK}, {Value: "2", Label: "of Evict’s without a row", Tone: templates.ToneNo, Href: "#missing"},
 			{Value: "3", Label: "of Entra’s without an event", Tone: templates.ToneWarn, Href: "#foreign"}, {Value: "2", Label: "too early to tell", Tone: templates.ToneOn, Href: "#early"},
 			{Value: "1", Label: "by people for themselves", Href: "#own"}, {Value: "1", Label: "by the sync service", Href: "#sync"},
+			{Value: "1", Label: "by accounts named like the sync service", Tone: templates.ToneWarn, Href: "#named"}, {Value: "2", Label: "too old to tell", Tone: templates.ToneOn, Href: "#old"},
+			{Value: "3", Label: "not read", Tone: templates.ToneWarn, Href: "#read"},
 		},
 		Notes:   []templates.Note{{Tone: templates.ToneOn, Title: "The ledger is younger", Text: "It begins on 20 Nov 2026 09:00 UTC. What Entra tells from before has no event, whoever did it."}},
-		Missing: reconcileOurs("accepted by Microsoft"), Early: reconcileOurs("accepted by Microsoft"),
+		Missing: reconcileOurs("accepted by Microsoft"), Early: reconcileOurs("accepted by Microsoft"), Old: reconcileOurs("accepted by Microsoft"),
+		Named: reconcileRows(reconcileRow("sync_evil@tenant.example", "")),
 		Foreign: reconcileRows(reconcileRow("global.admin@tenant.example", ""), reconcileRow("", "Playbook <b>revoke</b>"), reconcileRow("", "")),
 		Own:     reconcileRows(reconcileRow("lena.hartwig@tenant.example", "")), Sync: reconcileRows(reconcileRow("Sync_DC01_3f0c1a527d1b@tenant.example", "")),
 		Read: []string{"1,204 rows read: 415 about revocations, 786 of other activities, 3 could not be read.", "Line 17: it names no target by object id"}, Recorded: "/ledger?kind=ledger.reconciled",
@@ -86,7 +89,7 @@ func TestAComparisonOpensWithItsVerdict(t *testing.T) {
 	if got := result.Find(`[role="status"]`).First().Text(); !strings.Contains(got, "The logs differ") {
 		t.Errorf("first comes %q", got)
 	}
-	for id, rows := range map[string]int{"#missing": 2, "#foreign": 3, "#early": 2, "#own": 1, "#sync": 1} {
+	for id, rows := range map[string]int{"#missing": 2, "#foreign": 3, "#early": 2, "#old": 2, "#own": 1, "#sync": 1, "#named": 1} {
 		if got := result.Find(id + " tbody tr").Length(); got != rows {
 			t.Errorf("%s has %d rows, want %d", id, got, rows)
 		}
@@ -97,7 +100,7 @@ func TestAComparisonOpensWithItsVerdict(t *testing.T) {
 	if got := result.Find("#foreign").Text(); !strings.Contains(got, "<b>revoke</b>") || !strings.Contains(got, "an application without a name") {
 		t.Errorf("the applications read %q", got)
 	}
-	if result.Find("details#sync, details#own").Length() != 2 || result.Find("details#foreign").Length() != 0 {
+	if result.Find("details#sync, details#own").Length() != 2 || result.Find("details#foreign, details#named").Length() != 0 {
 		t.Error("what is usual is not folded, or what is not is")
 	}
 	if got, _ := result.Find(`#missing a[href="/ledger/18702"]`).Attr("href"); got == "" {

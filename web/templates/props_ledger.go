@@ -52,6 +52,8 @@ type LedgerStanding struct {
 type LedgerFilter struct {
 	Action             string
 	Hidden             []Hidden // what the form has no field for
+	Person             Person   // among that: whose events alone are meant
+	Everybody          string   // the same search without
 	Text               string
 	Operator           string
 	Target             string

@@ -33,10 +33,12 @@ type ReconcileResult struct {
 	Read     []string // what was read, and what of it could not be
 	Missing  ReconcileOurs
 	Early    ReconcileOurs
+	Old      ReconcileOurs // from before what Entra keeps
 	Foreign  ReconcileRows
 	Own      ReconcileRows
 	Sync     ReconcileRows
-	Recorded string // address of the event; "" when it is not known
+	Named    ReconcileRows // by who is only named like it
+	Recorded string        // address of the event; "" when it is not known
 }
 
 // ReconcileOurs are events of ours.

@@ -2,11 +2,17 @@
 -- are there already are added to the tree after the migration, by the program (see plant.go).
 
 -- +goose Up
--- tree_size is how many events the tree holds, edge its right edge (audit.Tree); removed_through: retention removed
--- the bytes of events up to there, but for those of kind ledger.*.
+-- tree_size is how many events the tree holds, edge its right edge (audit.Tree). removed_through: retention removed the
+-- bytes of events up to there, but for those of kind ledger.*; removing_through: it is recorded that it does so up to
+-- there, and not done yet; 0: nothing is to be done.
 alter table ledger_head add column tree_size integer not null default 0;
 alter table ledger_head add column edge blob not null default x'';
 alter table ledger_head add column removed_through integer not null default 0;
+alter table ledger_head add column removing_through integer not null default 0;
+
+-- next_seq gets another name, so that a program from before the tree, which may still run beside this schema, can append
+-- nothing, and so calls nothing: its events would not be in the tree.
+alter table ledger_head rename column next_seq to next_event;
 
 -- Hashes of the tree, numbered as golang.org/x/mod/sumdb/tlog does.
 create table ledger_hash (
@@ -43,7 +49,7 @@ create table ledger_note (
 create index ledger_event_ticket on ledger_event (ticket, seq) where ticket <> '';
 create index ledger_event_outcome on ledger_event (outcome, seq) where outcome <> '';
 create index ledger_event_plan on ledger_event (plan_id, seq) where plan_id <> '';
-create index ledger_event_folded on ledger_event (seq) where run_id = '' or kind = 'run.started';
+create index ledger_event_folded on ledger_event (seq) where (run_id = '' or kind = 'run.started') is true;
 
 -- Retention may remove what a checkpoint seals, once the head says so; the record of it comes after what was removed.
 drop trigger ledger_event_no_delete;

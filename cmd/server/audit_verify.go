@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"evict/internal/app"
+	"evict/internal/audit"
+	"evict/internal/auth"
+)
+
+// outcome is an error with an exit code of its own.
+type outcome struct {
+	code int
+	error
+}
+
+// Unwrap is the error itself.
+func (o outcome) Unwrap() error { return o.error }
+
+// exitCode is what the process ends with.
+func exitCode(err error) int {
+	if o, ok := errors.AsType[outcome](err); ok {
+		return o.code
+	}
+	return 1
+}
+
+// The exit codes of verify.
+const (
+	foundProblems = 1
+	notVerified   = 2
+)
+
+func (d desk) verify(ctx context.Context, args []string) error {
+	report, of, err := d.verified(ctx, args)
+	if err != nil {
+		return outcome{notVerified, err}
+	}
+	if _, err := fmt.Fprint(d.stdout, reportText(report)+of); err != nil {
+		return outcome{notVerified, fmt.Errorf("the result could not be written: %w", err)}
+	}
+	if !report.Intact() {
+		return outcome{foundProblems, errors.New("not intact: it has problems")}
+	}
+	return nil
+}
+
+// verified verifies what the arguments name. of is what else there is to say of it.
+func (d desk) verified(ctx context.Context, args []string) (r audit.Report, of string, err error) {
+	var keys, checkpoints []string
+	f := flags("verify")
+	f.Func("key", "a verifier key that you kept, or a file of them; may be repeated", collect(&keys))
+	f.Func("checkpoint", "a file of checkpoints that you kept; may be repeated", collect(&checkpoints))
+	if err := parseFlags(f, args, d.stderr); err != nil {
+		return r, "", err
+	}
+	if f.NArg() > 1 {
+		return r, "", fmt.Errorf("verify takes one export: flags come before it, and %q comes after", f.Arg(1))
+	}
+	x, err := expect(keys, checkpoints)
+	if err != nil {
+		return r, "", err
+	}
+	if f.NArg() == 0 {
+		return d.verifyLive(ctx, x)
+	}
+	r, err = verifyFile(ctx, f.Arg(0), x)
+	return r, "", err
+}
+
+func collect(into *[]string) func(string) error {
+	return func(s string) error { *into = append(*into, s); return nil }
+}
+
+func verifyFile(ctx context.Context, path string, x audit.Expect) (audit.Report, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return audit.Report{}, err
+	}
+	defer file.Close()
+	r, err := audit.VerifyExport(ctx, file, x)
+	if errors.Is(err, audit.ErrNotExport) {
+		err = fmt.Errorf("%s: %w; only JSON Lines can be verified, as evict audit export makes them", path, err)
+	}
+	return r, err
+}
+
+func (d desk) verifyLive(ctx context.Context, x audit.Expect) (r audit.Report, of string, err error) {
+	l, err := d.open(ctx, app.ReadLedger)
+	if err != nil {
+		return r, "", err
+	}
+	defer l.Close()
+	tenths := int64(0)
+	r, with, err := l.Verify(ctx, x, func(done, of int64) {
+		if now := 10 * done / max(of, 1); now > tenths {
+			tenths = now
+			fmt.Fprintf(d.stderr, "%d of %d events\n", done, of)
+		}
+	})
+	return r, "\nBeside what you brought, it was held against:\n" + bullets(with) +
+		"\nThis verification is not recorded: the database was opened for reading only. One on the console's page is.\n", err
+}
+
+// expect is what a verifier brought along.
+func expect(keys, checkpoints []string) (x audit.Expect, err error) {
+	for _, given := range keys {
+		found, err := readKeys(given)
+		if err != nil {
+			return x, fmt.Errorf("-key: %w", err)
+		}
+		x.Keys = append(x.Keys, found...)
+	}
+	for _, path := range checkpoints {
+		found, err := readCheckpoints(path)
+		if err != nil {
+			return x, fmt.Errorf("-checkpoint: %w", err)
+		}
+		x.Checkpoints = append(x.Checkpoints, found...)
+	}
+	return x, nil
+}
+
+// readKeys reads a verifier key, or a file of them. An error does not show what was given: it may be a secret.
+func readKeys(given string) ([]string, error) {
+	text := given
+	if body, err := os.ReadFile(given); err == nil {
+		text = string(body)
+	}
+	keys := strings.Fields(text)
+	if len(keys) == 0 {
+		return nil, errors.New("there is no key in it: evict audit key prints the one that verifies")
+	}
+	if holdsSecret(text) {
+		return nil, errors.New("this is the secret key: evict audit key prints the other one, which verifies")
+	}
+	for _, key := range keys {
+		if _, err := note.NewVerifier(key); err != nil {
+			return nil, errors.New("it is neither a verifier key nor a file of them: evict audit key prints one")
+		}
+	}
+	return keys, nil
+}
+
+func readCheckpoints(path string) ([]audit.Checkpoint, error) {
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	found, err := audit.ParseCheckpoints(string(body))
+	if err == nil && len(found) == 0 {
+		err = errors.New("it holds none")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return found, nil
+}
+
+// reportText is a report: what is wrong first.
+func reportText(r audit.Report) string {
+	var b strings.Builder
+	if strings.HasPrefix(r.Origin, audit.Origin(auth.SimulatorName, "")) {
+		b.WriteString(audit.Rehearsed + "\n\n")
+	}
+	if r.Intact() {
+		b.WriteString("INTACT: nothing is wrong with what was verified.\n")
+	} else {
+		fmt.Fprintf(&b, "PROBLEMS: %d\n", len(r.Problems)+r.More)
+	}
+	for _, p := range r.Problems {
+		b.WriteString(bullets([]string{p.Text}))
+	}
+	if r.More > 0 {
+		fmt.Fprintf(&b, "  - and %d more\n", r.More)
+	}
+	fmt.Fprintf(&b, "\nLedger      %s\nSize        %d events\nRoot        %s\nRead        %d events, %d removed by retention\nCheckpoints %d verified, %d of your own\n",
+		printable(r.Origin), r.Size, r.Root, r.Events, r.Removed, r.Checkpoints, r.Own)
+	for _, k := range r.Keys {
+		fmt.Fprintf(&b, "Key         %s\n", printable(k))
+	}
+	b.WriteString("\nWhat this covers:\n" + bullets(r.Covers))
+	return b.String()
+}
+
+func bullets(lines []string) string {
+	var b strings.Builder
+	for _, s := range lines {
+		b.WriteString("  - " + printable(s) + "\n")
+	}
+	return b.String()
+}
