@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,7 +92,7 @@ func TestALiveLedgerIsHeldAgainstItsFileAndKey(t *testing.T) {
 	l.says(foundProblems, []string{"verify"}, "PROBLEMS", "26 events", "the last one in "+l.dir)
 
 	kept, _ := os.ReadFile(l.dir + "/checkpoints")
-	torn := append(kept, "\nevict/pub"...)
+	torn := slices.Concat(kept, []byte("\nevict/pub"))
 	if err := os.WriteFile(l.dir+"/checkpoints", torn, 0o600); err != nil {
 		t.Fatal(err)
 	}

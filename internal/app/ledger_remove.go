@@ -63,9 +63,6 @@ func (l *Ledger) PlanRemoval(ctx context.Context, through int64) (Removal, error
 	case events == 0:
 		return Removal{}, fmt.Errorf("the events up to %d are all about the ledger itself (ledger.*), and those stay: there is nothing to remove", through)
 	}
-	if err := l.refuseOpenRun(ctx, through); err != nil {
-		return Removal{}, err
-	}
 	report, _, err := l.Verify(ctx, audit.Expect{}, nil)
 	if err != nil {
 		return Removal{}, fmt.Errorf("verifying before anything is removed: %w", err)
@@ -114,42 +111,4 @@ func (l *Ledger) signRemoval(ctx context.Context, o notary.Options, plan Removal
 		return audit.Removal{}, err
 	}
 	return o.Signer.SignRemoval(audit.Origin(o.Cloud, o.Tenant), audit.Removal{Through: plan.Through, Root: root, Events: plan.Events})
-}
-
-// refuseOpenRun refuses a range with a run in it that goes on beyond it, as the store does.
-func (l *Ledger) refuseOpenRun(ctx context.Context, through int64) error {
-	began, err := l.runsOf(ctx, through, audit.RunStarted)
-	if err != nil {
-		return err
-	}
-	ended, err := l.runsOf(ctx, through, audit.RunFinished, audit.RunCancelled)
-	if err != nil {
-		return err
-	}
-	for run := range began {
-		if !ended[run] {
-			return fmt.Errorf("run %s had not ended at event %d: choose an earlier checkpoint, or one after its end", run, through)
-		}
-	}
-	return nil
-}
-
-// runsOf are the runs with an event of one of the kinds among the first events.
-func (l *Ledger) runsOf(ctx context.Context, through int64, kinds ...audit.Kind) (map[string]bool, error) {
-	runs := map[string]bool{}
-	for _, kind := range kinds {
-		for after := int64(0); ; {
-			page, err := l.Scan(ctx, audit.Query{Kind: kind}, after, through, 1000)
-			if err != nil {
-				return nil, fmt.Errorf("looking for open runs: %w", err)
-			}
-			if len(page) == 0 {
-				break
-			}
-			for _, r := range page {
-				runs[r.Event.Run], after = true, r.Seq
-			}
-		}
-	}
-	return runs, nil
 }

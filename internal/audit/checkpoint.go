@@ -91,7 +91,7 @@ func NewSigner(secret string) (*Signer, error) {
 	secret = strings.TrimSpace(secret)
 	s, err := note.NewSigner(secret)
 	if err != nil {
-		return nil, errors.New("this is not a ledger key: evict audit keygen makes one")
+		return nil, errors.New("this is not a ledger key: evict audit keygen -o FILE makes one")
 	}
 	public, err := publicOf(secret)
 	if err != nil {

@@ -11,7 +11,7 @@ type Query struct {
 	Outcome  string // exactly
 	Run      string // run id
 	Ticket   string // exactly
-	Text     string // free text: part of a UPN, name, ticket or reason, or an id (of an object, run, plan, event or request) as a whole
+	Text     string // free text: words that are all in a UPN and name, or all in a ticket and reason; and ids (of an object, run, plan, event or request)
 	Folded   bool   // of each run only its start: one line that opens
 	From, To time.Time
 	Before   int64 // keyset: only seq < Before; 0 = from the newest

@@ -14,7 +14,7 @@ const RevocationActivity = "Update StsRefreshTokenValidFrom Timestamp"
 // Limits of one comparison. Microsoft's own download of the log ends at 250,000 rows as well.
 const (
 	MaxSpan   = Kept
-	MaxClaims = 250_000             // of ours, and of Entra's rows
+	MaxClaims = 250_000 // of ours, and of Entra's rows
 )
 
 const (

@@ -48,7 +48,7 @@ func (t *Tree) Append(body []byte) []Hash { return t.appendHash(tlog.RecordHash(
 // appendHash adds a leaf by its hash.
 func (t *Tree) appendHash(h Hash) []Hash {
 	final := []Hash{h}
-	for range bits.TrailingZeros64(uint64(t.Size + 1)) { // each trailing one of Size is a subtree that is complete now
+	for range bits.TrailingZeros64(uint64(t.Size + 1)) { //nolint:gosec // not negative. Each trailing one of Size is a subtree that is complete now
 		last := len(t.edge) - 1
 		h = tlog.NodeHash(t.edge[last], h)
 		t.edge = t.edge[:last]

@@ -289,6 +289,9 @@ func (l *live) checkpoints(ctx context.Context, size int64) error {
 	return nil
 }
 
+// errRemoving ends a verification that cannot tell what was removed meanwhile from what is missing.
+var errRemoving = errors.New("events were removed by retention while the ledger was read: verify it again")
+
 // checkEnd holds the head against what was read, and looks for events beyond it.
 func (l *live) checkEnd(ctx context.Context) error {
 	if l.cut >= 0 {
@@ -308,7 +311,7 @@ func (l *live) checkEnd(ctx context.Context) error {
 		return err
 	}
 	if now.Removed != l.head.Removed {
-		return errors.New("events were removed by retention while the ledger was read: verify it again")
+		return errRemoving
 	}
 	for _, row := range beyond {
 		if row.Seq > now.Size {
@@ -422,6 +425,9 @@ func (l *live) checkDays(ctx context.Context) error {
 	now, err := l.src.Head(ctx) // after the counts: the ledger may have grown
 	if err != nil {
 		return err
+	}
+	if now.Removed != l.head.Removed {
+		return errRemoving
 	}
 	var wrong []string
 	short := int64(0) // by how many events the index has more

@@ -95,7 +95,7 @@ func (n *Notary) keyProblem(ctx context.Context) (keys audit.Keyring, problems [
 // one's word for it, and signs that with the new one. reason stands in the event.
 func Rotate(ctx context.Context, o Options, next *audit.Signer, reason string) (audit.Signed, error) {
 	if next.Public() == o.Signer.Public() {
-		return audit.Signed{}, errors.New("the new key is the old one: make a new one with 'evict audit keygen'")
+		return audit.Signed{}, errors.New("the new key is the old one: make a new one with 'evict audit keygen -o FILE'")
 	}
 	n, err := Open(ctx, o)
 	if err != nil {
@@ -110,7 +110,7 @@ func Rotate(ctx context.Context, o Options, next *audit.Signer, reason string) (
 		return audit.Signed{}, err
 	}
 	if slices.Contains(keys.Names(), next.Public()) {
-		return audit.Signed{}, errors.New("the ledger was signed with that key before: make a new one with 'evict audit keygen'")
+		return audit.Signed{}, errors.New("the ledger was signed with that key before: make a new one with 'evict audit keygen -o FILE'")
 	}
 	word, err := o.Signer.SignNext(o.origin(), next.Public())
 	if err != nil {

@@ -98,7 +98,8 @@ const mostLookUps = 3
 
 // lookUp finds a lead among names, in the dictionaries. One is enough; a long name fits fewer people than a short one.
 func (s *search) lookUp(ctx context.Context, names []*name) error {
-	names = slices.SortedStableFunc(slices.Values(names), func(a, b *name) int { return len(b.text) - len(a.text) })
+	length := func(n *name) int { return len(strings.Join(n.words, " ")) }
+	names = slices.SortedStableFunc(slices.Values(names), func(a, b *name) int { return length(b) - length(a) })
 	for _, n := range names[:min(len(names), mostLookUps-s.lookUps)] {
 		l, ok, err := s.leadOf(ctx, n)
 		if err != nil {
@@ -116,11 +117,10 @@ func (s *search) lookUp(ctx context.Context, names []*name) error {
 // what is common is so in them.
 func (s *search) leadOf(ctx context.Context, n *name) (l lead, ok bool, err error) {
 	s.lookUps++
-	const matching = ` where folded like $1 escape '\' limit `
-	limit, pattern := strconv.Itoa(s.pace.named+1), containing(n.text)
+	f, limit := n.matching(), ` limit `+strconv.Itoa(s.pace.named+1)
 	var runs []string
 	if n.noted {
-		if runs, l.seqs, err = s.notesOf(ctx, matching+limit, pattern); err != nil {
+		if runs, l.seqs, err = s.notesOf(ctx, f.clause()+limit, f.args); err != nil {
 			return lead{}, false, err
 		}
 		if len(runs)+len(l.seqs) > s.pace.named {
@@ -129,7 +129,7 @@ func (s *search) leadOf(ctx context.Context, n *name) (l lead, ok bool, err erro
 		runs = distinct(runs)
 		l.spans = append(l.spans, span{columns: []string{"run_id"}, values: runs})
 	}
-	oids, err := collect(ctx, s.tx, scanText, `select oid from person`+matching+limit, pattern)
+	oids, err := collect(ctx, s.tx, scanText, `select oid from person`+f.clause()+limit, f.args...)
 	if err != nil {
 		return lead{}, false, fmt.Errorf("looking up people: %w", err)
 	}
@@ -148,7 +148,7 @@ func (s *search) leadOf(ctx context.Context, n *name) (l lead, ok bool, err erro
 }
 
 // notesOf finds the runs, and the events without one, whose ticket or reason matches.
-func (s *search) notesOf(ctx context.Context, matching, pattern string) (runs []string, seqs []int64, err error) {
+func (s *search) notesOf(ctx context.Context, matching string, args []any) (runs []string, seqs []int64, err error) {
 	type note struct {
 		run string
 		seq int64
@@ -156,7 +156,7 @@ func (s *search) notesOf(ctx context.Context, matching, pattern string) (runs []
 	notes, err := collect(ctx, s.tx, func(s scanner) (n note, err error) {
 		err = s.Scan(&n.run, &n.seq)
 		return n, err
-	}, `select run_id, seq from ledger_note`+matching, pattern)
+	}, `select run_id, seq from ledger_note`+matching, args...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("looking up tickets and reasons: %w", err)
 	}
@@ -183,7 +183,7 @@ func (s *search) id(ctx context.Context, id string) error {
 	for _, column := range []string{"run_id", "plan_id"} {
 		ids.spans = append(ids.spans, span{columns: []string{column}, values: []string{id}})
 	}
-	if found, err := s.anywhere(ctx, ids); err != nil || found {
+	if found, err := s.leadsOn(ctx, ids); err != nil || found {
 		s.add("(operator_oid || '' = ? or target_oid || '' = ? or run_id || '' = ? or plan_id || '' = ?)", id, id, id, id)
 		s.leads = append(s.leads, ids)
 		return err
@@ -192,12 +192,12 @@ func (s *search) id(ctx context.Context, id string) error {
 		s.inBytes(id)
 		return nil
 	}
-	word := anybody(id)
+	word := anywhere(id)
 	words, few, err := s.leadOf(ctx, word)
 	if err != nil {
 		return err
 	}
-	if found, err := s.anywhere(ctx, words); err != nil || found || !few {
+	if found, err := s.leadsOn(ctx, words); err != nil || found || !few {
 		s.names = append(s.names, word)
 		if few {
 			s.leads = append(s.leads, words)
@@ -217,8 +217,8 @@ func (s *search) id(ctx context.Context, id string) error {
 // inBytes looks for an id in the bytes of events, where it may be in upper case.
 func (s *search) inBytes(id string) { s.add(`lower(body) like ? escape '\'`, containing(id)) }
 
-// anywhere reports whether a lead leads to an event at all.
-func (s *search) anywhere(ctx context.Context, l lead) (bool, error) {
+// leadsOn reports whether a lead leads to an event at all.
+func (s *search) leadsOn(ctx context.Context, l lead) (bool, error) {
 	w := &walk{search: s, from: 1, to: math.MaxInt64}
 	found, err := w.follow(ctx, l, 1)
 	return len(found.seqs) > 0, err
@@ -227,9 +227,12 @@ func (s *search) anywhere(ctx context.Context, l lead) (bool, error) {
 // eventOf finds the event with an id. The ids of events tell their time (UUIDv7, RFC 9562, section 5.7), so that they
 // need no index of their own.
 func (s *search) eventOf(ctx context.Context, id string) ([]int64, error) {
-	at, err := strconv.ParseInt(id[:8]+id[9:13], 16, 64)
-	if err != nil || id[14] != '7' {
+	if id[14] != '7' {
 		return nil, nil
+	}
+	at, err := strconv.ParseInt(id[:8]+id[9:13], 16, 64)
+	if err != nil {
+		return nil, fmt.Errorf("reading the time of an id: %w", err)
 	}
 	const most, around = 5000, 1000 // events, milliseconds: the event's own time is read beside its id
 	seqs, err := collect(ctx, s.tx, scanSeq, `select seq from (select seq, id from ledger_event

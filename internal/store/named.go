@@ -7,10 +7,10 @@ import (
 	"strconv"
 )
 
-// name is a text that an event must have: as part of what its people were ever called, or of what its run, or it alone,
-// gives as ticket and reason.
+// name is some words that an event must have, all in one place: in a name that one of its people ever had, or in what its
+// run, or it alone, gives as ticket and reason. So both names of somebody lead to few people, however common each is.
 type name struct {
-	text     string
+	words    []string
 	operator bool // whose people may have it as a name
 	target   bool
 	noted    bool // the ticket or the reason may hold it, too
@@ -21,16 +21,25 @@ type name struct {
 	whole               bool
 }
 
-func newName(text string, noted bool, columns ...string) *name {
+func newName(words []string, noted bool, columns ...string) *name {
 	return &name{
-		text: text, noted: noted,
+		words: words, noted: noted,
 		operator: slices.Contains(columns, "operator_oid"), target: slices.Contains(columns, "target_oid"),
 		people: map[string]bool{}, runs: map[string]bool{}, alone: map[string]bool{},
 	}
 }
 
-// anybody is a word of a free text.
-func anybody(word string) *name { return newName(word, true, "operator_oid", "target_oid") }
+// anywhere are the words of a free text.
+func anywhere(words ...string) *name { return newName(words, true, "operator_oid", "target_oid") }
+
+// matching is the condition that a row of a dictionary has the words.
+func (n *name) matching() *filter {
+	f := &filter{}
+	for _, w := range n.words {
+		f.add(`folded like ? escape '\'`, containing(w))
+	}
+	return f
+}
 
 // knows notes all that has the text.
 func (n *name) knows(oids, runs []string, alone []int64) {
@@ -98,8 +107,7 @@ func (s *search) having(ctx context.Context, n *name, list []suspect) (has []sus
 			oids = append(oids, e.target)
 		}
 	}
-	if err := s.learn(ctx, n, n.people, oids, `select oid from person where folded like $1 escape '\' and oid in
-		(select value from `+s.dialect.elements("$2")+` v)`); err != nil {
+	if err := s.learn(ctx, n, n.people, oids, `select oid from person`, `oid in (select value from `+s.dialect.elements("?")+` v)`); err != nil {
 		return nil, err
 	}
 	for _, e := range list {
@@ -120,12 +128,11 @@ func (s *search) noted(ctx context.Context, n *name, list []suspect) (left, has 
 			alone = append(alone, strconv.FormatInt(e.seq, 10))
 		}
 	}
-	if err := s.learn(ctx, n, n.runs, runs, `select run_id from ledger_note where folded like $1 escape '\' and run_id in
-		(select value from `+s.dialect.elements("$2")+` v)`); err != nil {
+	if err := s.learn(ctx, n, n.runs, runs, `select run_id from ledger_note`, `run_id in (select value from `+s.dialect.elements("?")+` v)`); err != nil {
 		return nil, nil, err
 	}
-	if err := s.learn(ctx, n, n.alone, alone, `select cast(seq as text) from ledger_note where folded like $1 escape '\' and run_id = ''
-		and seq in (select cast(value as bigint) from `+s.dialect.elements("$2")+` v)`); err != nil {
+	if err := s.learn(ctx, n, n.alone, alone, `select cast(seq as text) from ledger_note`,
+		`run_id = '' and seq in (select cast(value as bigint) from `+s.dialect.elements("?")+` v)`); err != nil {
 		return nil, nil, err
 	}
 	for _, e := range list {
@@ -138,8 +145,8 @@ func (s *search) noted(ctx context.Context, n *name, list []suspect) (left, has 
 	return left, has, nil
 }
 
-// learn asks about those of the values that are not known yet.
-func (s *search) learn(ctx context.Context, n *name, known map[string]bool, values []string, query string) error {
+// learn asks a dictionary about those of the values that are not known yet.
+func (s *search) learn(ctx context.Context, n *name, known map[string]bool, values []string, from, among string) error {
 	var unknown []string
 	for _, v := range values {
 		if _, ok := known[v]; !ok && !n.whole {
@@ -150,7 +157,9 @@ func (s *search) learn(ctx context.Context, n *name, known map[string]bool, valu
 	if len(unknown) == 0 {
 		return nil
 	}
-	found, err := collect(ctx, s.tx, scanText, query, containing(n.text), jsonText(unknown))
+	f := n.matching()
+	f.add(among, jsonText(unknown))
+	found, err := collect(ctx, s.tx, scanText, from+f.clause(), f.args...)
 	for _, v := range found {
 		known[v] = true
 	}

@@ -11,8 +11,12 @@ import (
 	"evict/internal/fault"
 )
 
-// Removable counts the events whose bytes Remove would take.
+// Removable counts the events whose bytes Remove would take. An error of kind fault.Conflict says which run goes on beyond
+// them.
 func (l *Ledger) Removable(ctx context.Context, through int64) (n int64, err error) {
+	if err := refuseOpenRuns(ctx, l.db.r, through); err != nil {
+		return 0, err
+	}
 	return removable(ctx, l.db.r, through)
 }
 
@@ -108,8 +112,8 @@ func seal(ctx context.Context, tx *sqlTx, through int64) (audit.Signed, error) {
 }
 
 // refuseOpenRuns refuses a range with a run in it that goes on beyond it.
-func refuseOpenRuns(ctx context.Context, tx *sqlTx, through int64) error {
-	open, err := collect(ctx, tx, scanText, `select run_id from ledger_event where kind = $1 and seq <= $2 and run_id not in
+func refuseOpenRuns(ctx context.Context, q querier, through int64) error {
+	open, err := collect(ctx, q, scanText, `select run_id from ledger_event where kind = $1 and seq <= $2 and run_id not in
 		(select run_id from ledger_event where kind in ($3, $4) and seq <= $2) order by seq limit 1`,
 		string(audit.RunStarted), through, string(audit.RunFinished), string(audit.RunCancelled))
 	if err != nil {

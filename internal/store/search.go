@@ -138,17 +138,19 @@ func (s *search) words(ctx context.Context, q audit.Query) error {
 				s.lead(span{columns: []string{p.column, "kind"}, values: []string{strings.ToLower(text)}, second: key(string(q.Kind))})
 			}
 		case text != "":
-			list = append(list, newName(fold(key(text)), false, p.column))
+			list = append(list, newName([]string{fold(key(text))}, false, p.column))
 		}
 	}
+	var free []string
 	for _, word := range wordsOf(q.Text) {
-		if isGUID(word) {
-			if err := s.id(ctx, word); err != nil {
-				return err
-			}
-			continue
+		if !isGUID(word) {
+			free = append(free, word)
+		} else if err := s.id(ctx, word); err != nil {
+			return err
 		}
-		list = append(list, anybody(word))
+	}
+	if len(free) > 0 {
+		list = append(list, anywhere(free...))
 	}
 	s.names = append(s.names, list...)
 	return s.lookUp(ctx, list)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"evict/internal/audit"
 	"evict/internal/store"
 )
@@ -150,13 +152,19 @@ func TestSpeedOfSearch(t *testing.T) {
 	})
 }
 
-// page reads what a page of the ledger shows.
+// page reads what a page of the ledger shows, in the way that the page does: the list and the days side by side.
 func page(t *testing.T, l *store.Ledger, q audit.Query) (gaveUp bool, err error) {
-	found, err := l.Search(t.Context(), q)
-	if err != nil {
-		return false, err
-	}
-	if _, err := l.Histogram(t.Context(), q); err != nil {
+	var found audit.Found
+	g, ctx := errgroup.WithContext(t.Context())
+	g.Go(func() (err error) {
+		found, err = l.Search(ctx, q)
+		return err
+	})
+	g.Go(func() error {
+		_, err := l.Histogram(ctx, q)
+		return err
+	})
+	if err := g.Wait(); err != nil {
 		return false, err
 	}
 	var runs []string

@@ -45,11 +45,19 @@ func (c *culprit) disarm() {
 		}
 		return
 	}
+	for _, name := range c.triggers() {
+		c.exec(`drop trigger ` + name)
+	}
+}
+
+// triggers lists those of the ledger in SQLite.
+func (c *culprit) triggers() (names []string) {
+	c.t.Helper()
 	rows, err := c.sql.QueryContext(c.t.Context(), `select name from sqlite_master where type = 'trigger' and name like 'ledger%'`)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	var names []string
+	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
@@ -60,10 +68,7 @@ func (c *culprit) disarm() {
 	if err := rows.Err(); err != nil {
 		c.t.Fatal(err)
 	}
-	_ = rows.Close()
-	for _, name := range names {
-		c.exec(`drop trigger ` + name)
-	}
+	return names
 }
 
 // replant makes the tree, the head and the index of days fit the events as they now are, as the program would have.

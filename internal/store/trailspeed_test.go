@@ -5,6 +5,7 @@ package store_test
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -57,24 +58,29 @@ func readAll(t *testing.T, db *store.DB, show func(body []byte)) time.Duration {
 	began := time.Now()
 	_, reader := db.Pools()
 	for after := int64(0); after < million; after += 1000 {
-		rows, err := reader.QueryContext(t.Context(), `select body from ledger_event where seq > $1 and seq <= $2 order by seq`,
-			after, after+1000)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			var body []byte
-			if err := rows.Scan(&body); err != nil {
-				t.Fatal(err)
-			}
-			show(body)
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
-		_ = rows.Close()
+		showChunk(t, reader, after, show)
 	}
 	return time.Since(began)
+}
+
+func showChunk(t *testing.T, reader *sql.DB, after int64, show func(body []byte)) {
+	t.Helper()
+	rows, err := reader.QueryContext(t.Context(), `select body from ledger_event where seq > $1 and seq <= $2 order by seq`,
+		after, after+1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var body []byte
+		if err := rows.Scan(&body); err != nil {
+			t.Fatal(err)
+		}
+		show(body)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // written writes a file, and returns how long that took.

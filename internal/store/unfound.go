@@ -16,7 +16,7 @@ func (l *Ledger) Unfound(ctx context.Context, events []audit.Event) (seqs []int6
 		entries[i] = entry{seq: e.Seq, event: e, index: audit.IndexOf(e)}
 	}
 	err = l.db.read(ctx, "reading the dictionaries", func(tx *sqlTx) error {
-		d := lexicon{names: map[entryText]bool{}, ofRuns: map[entryText]bool{}, alone: map[entryText]bool{}}
+		d := lexicon{map[entryText]bool{}, map[entryText]bool{}, map[entryText]bool{}, map[snapshot]bool{}}
 		if err := d.read(ctx, tx, l.db.dialect, entries); err != nil {
 			return err
 		}
@@ -34,11 +34,19 @@ func (l *Ledger) Unfound(ctx context.Context, events []audit.Event) (seqs []int6
 type entryText struct{ of, folded string }
 
 // lexicon is what the dictionaries hold of some events.
-type lexicon struct{ names, ofRuns, alone map[entryText]bool }
+type lexicon struct {
+	names, ofRuns, alone map[entryText]bool
+	known                map[snapshot]bool // whether a name is among names: a run's events repeat it
+}
 
 func (d lexicon) find(e entry) bool {
 	for _, s := range e.snapshots() {
-		if !d.names[entryText{s.oid, s.folded()}] {
+		has, looked := d.known[s]
+		if !looked {
+			has = d.names[entryText{s.oid, s.folded()}]
+			d.known[s] = has
+		}
+		if !has {
 			return false
 		}
 	}
@@ -57,7 +65,7 @@ func (d lexicon) read(ctx context.Context, tx *sqlTx, engine dialect, entries []
 			oids = append(oids, s.oid)
 		}
 		switch {
-		case words(e.event) == "":
+		case e.event.Ticket+e.event.Reason == "":
 		case e.index.Run != "":
 			runs = append(runs, e.index.Run)
 		default:
