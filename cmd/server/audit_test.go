@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -321,6 +322,7 @@ func TestAKeyIsRotatedAndAllOfItVerifies(t *testing.T) {
 	l.says(1, []string{"rotate", "-reason", "yearly"}, "-new FILE")
 	l.says(1, []string{"rotate", "-new", l.file("broken", "marked-secret"), "-reason", "yearly"}, "keygen")
 	said := l.says(0, []string{"rotate", "-new", path, "-reason", "yearly"}, "from event 21 on")
+	l.namesTheAccount(audit.LedgerKey)
 	old := l.public
 	l.says(1, []string{"accept-rollback", "-reason", "x"}, "the ledger names") // with the old key
 	l.secret, l.environ[1] = next, "EVICT_LEDGER_KEY="+next
@@ -354,8 +356,37 @@ func TestARollbackIsAcceptedByHand(t *testing.T) {
 		}
 	})
 	l.says(0, []string{"accept-rollback", "-reason", "a failed disk"}, "goes on from the 20 events before it")
+	l.namesTheAccount(audit.LedgerRollback)
 	l.work()
 	l.says(foundProblems, []string{"verify", "-key", l.public, "-checkpoint", kept}, "26 events") // who has the later checkpoint sees it
+}
+
+// namesTheAccount wants the newest event of a kind to say which account of the operating system ran the command.
+func (l *ledger) namesTheAccount(kind audit.Kind) {
+	l.t.Helper()
+	host, err := os.Hostname()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	account, err := user.Current()
+	if err != nil {
+		l.t.Skip("this account has no name: ", err)
+	}
+	var by string
+	l.during(func(ctx context.Context, db *store.DB, _ notary.Options) {
+		head, err := db.Ledger().Head(ctx)
+		var r audit.Record
+		for seq := head.Size; err == nil && seq > 0 && r.Event.Kind != kind; seq-- {
+			r, err = db.Ledger().Event(ctx, seq)
+		}
+		by = r.Event.Detail["by"]
+		if err != nil {
+			l.t.Fatal(err)
+		}
+	})
+	if want := account.Username + "@" + host + ", command line"; by != want {
+		l.t.Errorf("the newest %s is by %q, want %q", kind, by, want)
+	}
 }
 
 func TestWhatACheckpointSealsIsRemovedAndTheRestStaysProvable(t *testing.T) {
@@ -381,6 +412,7 @@ func TestWhatACheckpointSealsIsRemovedAndTheRestStaysProvable(t *testing.T) {
 	if said := l.says(0, append(plan, "-yes"), "12 events were removed", "recorded and signed"); strings.Contains(said, "repeat") {
 		t.Errorf("it asks to be repeated:\n%s", said)
 	}
+	l.namesTheAccount(audit.LedgerRemoved)
 	l.says(1, append(plan, "-yes"), "removed before")
 	l.work()
 	l.says(0, []string{"verify", "-key", l.public, "-checkpoint", l.dir + "/checkpoints"}, "INTACT", "12 removed by retention")

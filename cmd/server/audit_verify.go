@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
@@ -35,6 +38,7 @@ func exitCode(err error) int {
 const (
 	foundProblems = 1
 	notVerified   = 2
+	olderExport   = 3 // intact, and the verifier has a checkpoint that is newer
 )
 
 func (d desk) verify(ctx context.Context, args []string) error {
@@ -45,10 +49,14 @@ func (d desk) verify(ctx context.Context, args []string) error {
 	if _, err := fmt.Fprint(d.stdout, reportText(report)+of); err != nil {
 		return outcome{notVerified, fmt.Errorf("the result could not be written: %w", err)}
 	}
-	if !report.Intact() {
+	switch {
+	case !report.Intact():
 		return outcome{foundProblems, errors.New("not intact: it has problems")}
+	case len(report.Newer) > 0:
+		return outcome{olderExport, errors.New("intact as far as it goes: a checkpoint of yours is newer")}
+	default:
+		return nil
 	}
-	return nil
 }
 
 // verified verifies what the arguments name. of is what else there is to say of it.
@@ -130,7 +138,8 @@ func expect(keys, checkpoints []string) (x audit.Expect, err error) {
 // readKeys reads a verifier key, or a file of them. An error does not show what was given: it may be a secret.
 func readKeys(given string) ([]string, error) {
 	text := given
-	if body, err := os.ReadFile(given); err == nil {
+	body, unread := os.ReadFile(given)
+	if unread == nil {
 		text = string(body)
 	}
 	keys := strings.Fields(text)
@@ -142,10 +151,29 @@ func readKeys(given string) ([]string, error) {
 	}
 	for _, key := range keys {
 		if _, err := note.NewVerifier(key); err != nil {
-			return nil, errors.New("it is neither a verifier key nor a file of them: evict audit key prints one")
+			return nil, noKey(given, unread)
 		}
 	}
 	return keys, nil
+}
+
+// noKey says why what was given, or the file that it names, holds no verifier key; unread is why no file was read.
+func noKey(given string, unread error) error {
+	path, isPath := errors.AsType[*fs.PathError](unread)
+	_, unseen := os.Lstat(given)
+	switch {
+	case isPath && unseen == nil:
+		return fmt.Errorf("the file cannot be read: %w", path.Err)
+	case errors.Is(unread, fs.ErrNotExist) && looksLikePath(given):
+		return errors.New("the file does not exist")
+	default:
+		return errors.New("it is neither a verifier key nor a file of them: evict audit key prints one")
+	}
+}
+
+// looksLikePath tells the name of a file from a key with a mistake in it: name+id+base64, and that has slashes, too.
+func looksLikePath(s string) bool {
+	return strings.Count(s, "+") < 2 && strings.ContainsAny(s, "/."+string(filepath.Separator))
 }
 
 func readCheckpoints(path string) ([]audit.Checkpoint, error) {
@@ -169,10 +197,14 @@ func reportText(r audit.Report) string {
 	if strings.HasPrefix(r.Origin, audit.Origin(auth.SimulatorName, "")) {
 		b.WriteString(audit.Rehearsed + "\n\n")
 	}
-	if r.Intact() {
-		b.WriteString("INTACT: nothing is wrong with what was verified.\n")
-	} else {
+	switch {
+	case !r.Intact():
 		fmt.Fprintf(&b, "PROBLEMS: %d\n", len(r.Problems)+r.More)
+	case len(r.Newer) > 0:
+		fmt.Fprintf(&b, "INTACT AS FAR AS IT GOES: your checkpoint of %d events is newer than this export of %d. "+
+			"If the export was taken after you kept that checkpoint, newer events were cut off.\n", slices.Max(r.Newer), r.Size)
+	default:
+		b.WriteString("INTACT: nothing is wrong with what was verified.\n")
 	}
 	for _, p := range r.Problems {
 		b.WriteString(bullets([]string{p.Text}))

@@ -134,6 +134,43 @@ func TestWhatIsNoExportIsNotCalledTampering(t *testing.T) {
 	}
 }
 
+func TestAKeyFileThatIsNotThereIsSaidToBeMissing(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	const missing, neither = "the file does not exist", "it is neither a verifier key nor a file of them"
+	for given, want := range map[string]string{
+		"/nofile.key": missing, "auditor.key": missing, "keys/auditor": missing,
+		"nokey": neither, l.public[:len(l.public)-5] + "/x.y": neither, l.file("text", "no key"): neither,
+		l.dir: "the file cannot be read",
+	} {
+		l.says(notVerified, []string{"verify", "-key", given}, "-key: "+want)
+	}
+}
+
+func TestAnExportThatIsOlderThanACheckpointSaysSo(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	path := filepath.Join(t.TempDir(), "evidence.jsonl")
+	l.says(0, []string{"export", "-o", path})
+	l.work()
+	kept := l.file("kept", l.says(0, []string{"checkpoints"}))
+	said := l.says(olderExport, []string{"verify", "-key", l.public, "-checkpoint", kept, path}, "a checkpoint of yours is newer")
+	want := "INTACT AS FAR AS IT GOES: your checkpoint of 26 events is newer than this export of 20. " +
+		"If the export was taken after you kept that checkpoint, newer events were cut off.\n"
+	if !strings.HasPrefix(said, want) {
+		t.Errorf("got\n%s\nwant it to begin with\n%s", said, want)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	altered := l.file("altered", strings.Replace(string(whole), "lena@", "lina@", 1))
+	l.says(foundProblems, []string{"verify", "-checkpoint", kept, altered}, "PROBLEMS")
+	again := filepath.Join(t.TempDir(), "evidence.jsonl")
+	l.says(0, []string{"export", "-o", again})
+	l.says(0, []string{"verify", "-key", l.public, "-checkpoint", kept, again}, "INTACT: ")
+}
+
 // full is a disk that is full.
 type full struct{}
 

@@ -3,8 +3,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -45,4 +49,62 @@ func TestTheDemoExplainsItsFlags(t *testing.T) {
 			t.Errorf("%s is not explained:\n%s", name, stderr)
 		}
 	}
+}
+
+// It is not parallel: a shell that is being started holds for a moment the locks of all databases that are open.
+func TestADemoThatIsRefusedPrintsTheCommandThatAcceptsIt(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "it's kept")
+	if err := serveDemo(t, dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} { // another database in its place
+		if err := os.Remove(filepath.Join(dir, "evict.db"+suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	err := serveDemo(t, dir)
+	if err == nil {
+		t.Fatal("it started with a database that its checkpoints contradict")
+	}
+	_, command, ok := strings.Cut(err.Error(), "for this demo:\n\n")
+	if !ok {
+		t.Fatalf("no command in:\n%v", err)
+	}
+	environ, args := asTheShellReads(t, strings.TrimSpace(command))
+	stdout, stderr, err := start(t, environ, args...)
+	if err != nil || !strings.Contains(stdout, "Accepted, and recorded") {
+		t.Fatalf("%s\n%v\n%s%s", command, err, stdout, stderr)
+	}
+	if err := serveDemo(t, dir); err != nil {
+		t.Errorf("after that: %v", err)
+	}
+}
+
+// serveDemo starts a demo on a folder, and stops it once it serves.
+func serveDemo(t *testing.T, dir string) error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	log := &serving{cancel: cancel}
+	return run(ctx, []string{
+		"demo", "-data", dir, "-people", "100", "-listen", "localhost:0", "-simulator", "localhost:0", "-simulator-tls", "localhost:0",
+	}, nil, log, log)
+}
+
+// asTheShellReads is what a program called evict gets from a command line: its EVICT_ variables and its arguments.
+func asTheShellReads(t *testing.T, command string) (environ, args []string) {
+	t.Helper()
+	bin := t.TempDir()
+	const script = "#!/bin/sh\nenv | grep ^EVICT_\necho --\nprintf '%s\\n' \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(bin, "evict"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sh := exec.CommandContext(t.Context(), "sh", "-c", command)
+	sh.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH")}
+	out, err := sh.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", command, err)
+	}
+	before, after, _ := strings.Cut(string(out), "--\n")
+	return strings.Split(strings.TrimSpace(before), "\n"), strings.Split(strings.TrimSpace(after), "\n")
 }

@@ -64,6 +64,7 @@ func places(d *demo, o objects) map[string]string {
 		"ledger.export": "/ledger/export", "ledger.verify": "/ledger/verify", "ledger.verify.start": "/ledger/verify",
 		"ledger.checkpoints": "/ledger/checkpoints", "ledger.consistency": "/ledger/consistency",
 		"ledger.reconcile": "/ledger/reconcile", "ledger.reconcile.fetch": "/ledger/reconcile/fetch", "ledger.reconcile.upload": "/ledger/reconcile/upload",
+		"ledger.reconcile.fetched": "/ledger/reconcile/fetch", "ledger.reconcile.uploaded": "/ledger/reconcile/upload",
 		"protected": "/settings/protected", "protected.add": "/settings/protected", "protected.remove": "/settings/protected/remove",
 	}
 }
@@ -91,6 +92,7 @@ var admitted = map[string]int{
 	"run.again": 422, "run.latecomers": 404, "run.report": 200, "run.report.json": 404,
 	"ledger.run": 200, "ledger.person": 200, "ledger.about": 200, "ledger.export": 422, "ledger.verify": 200, "ledger.verify.start": 303,
 	"ledger.checkpoints": 200, "ledger.consistency": 422, "ledger.reconcile": 200, "ledger.reconcile.fetch": 422, "ledger.reconcile.upload": 422,
+	"ledger.reconcile.fetched": 303, "ledger.reconcile.uploaded": 303,
 	"protected": 200, "protected.add": 422, "protected.remove": 303,
 }
 

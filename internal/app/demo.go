@@ -15,11 +15,13 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
 
 	"evict/internal/audit"
 	"evict/internal/auth"
 	"evict/internal/config"
 	"evict/internal/entrasim"
+	"evict/internal/notary"
 	"evict/internal/web"
 )
 
@@ -93,11 +95,33 @@ func StartDemo(ctx context.Context, o DemoOptions, baseURL string, ao Options) (
 	}
 	ao.Cloud, ao.Accounts = &cloud, accounts(d.Sim.Cast())
 	d.App, err = New(ctx, cfg, ao)
+	if errors.Is(err, notary.ErrRollback) {
+		err = fmt.Errorf("%w\n\nThe whole of that command, for this demo:\n\n  %s", err, acceptCommand(cfg))
+	}
 	if err != nil {
 		return nil, err
 	}
 	return d, nil
 }
+
+// acceptCommand accepts a rollback of the demo's ledger: in a shell that, as refuseReal sees to, has no EVICT_ variables.
+func acceptCommand(cfg config.Config) string {
+	return fmt.Sprintf(`EVICT_DATA_DIR=%s EVICT_LEDGER_KEY_FILE=%s EVICT_CHECKPOINT_FILE=%s evict audit accept-rollback -reason "..."`,
+		quoted(cfg.DataDir), quoted(ledgerKeyFile(cfg.DataDir)), quoted(cfg.Checkpoints()))
+}
+
+// quoted is a path as a shell takes it for one word.
+func quoted(path string) string {
+	plain := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/._-+", r)
+	}
+	if !strings.ContainsFunc(path, func(r rune) bool { return !plain(r) }) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
+
+func ledgerKeyFile(dir string) string { return filepath.Join(dir, "demo-ledger.key") }
 
 // Close stops the simulator and removes what the demo does not keep. Serve the App to its end first.
 func (d *RunningDemo) Close() error {
@@ -114,7 +138,7 @@ func (d *RunningDemo) config(o DemoOptions) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, err
 	}
-	ledgerKey, err := keptKey(filepath.Join(data, "demo-ledger.key"), func() (string, error) {
+	ledgerKey, err := keptKey(ledgerKeyFile(data), func() (string, error) {
 		secret, _, err := audit.GenerateKey("evict-demo")
 		return secret, err
 	})

@@ -83,9 +83,16 @@ type tab struct {
 	problems *browsertest.Problems
 }
 
+// What hangs is told by the step that hangs: stepLimit is for one. tabLimit is for a whole test, of which the longest
+// takes 50 s on a quiet machine and several times that on a loaded one.
+const (
+	tabLimit  = 5 * time.Minute
+	stepLimit = time.Minute
+)
+
 func (d *demo) tab() *tab {
 	d.t.Helper()
-	ctx := browsertest.Start(d.t, 2*time.Minute)
+	ctx := browsertest.Start(d.t, tabLimit)
 	problems, err := browsertest.Watch(ctx)
 	if err != nil {
 		d.t.Fatal(err)
@@ -95,7 +102,9 @@ func (d *demo) tab() *tab {
 
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Do(b.ctx, steps...); err != nil {
+	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
 		b.t.Fatalf("%v\n%s", err, b.where())
 	}
 }
@@ -103,10 +112,12 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 // await waits until a JavaScript condition holds, over as many navigations as it takes.
 func (b *tab) await(condition string) {
 	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
+	defer cancel()
 	var err error
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(30 * time.Millisecond) {
+	for ; ctx.Err() == nil; time.Sleep(30 * time.Millisecond) {
 		var holds bool
-		if holds, err = chromedp.Run(b.ctx, chromedp.Evaluate[bool](`!!document.body && (`+condition+`)`)); err == nil && holds {
+		if holds, err = chromedp.Run(ctx, chromedp.Evaluate[bool](`!!document.body && (`+condition+`)`)); err == nil && holds {
 			return
 		}
 	}

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"evict/internal/audit"
@@ -171,7 +173,22 @@ func (l *Ledger) notary(ctx context.Context) (notary.Options, error) {
 		return notary.Options{}, err
 	}
 	cloud, tenant, err := l.whose(ctx)
-	return notaryOptions(l.cfg, l.Ledger, signer, cloud, tenant, l.log), err
+	o := notaryOptions(l.cfg, l.Ledger, signer, cloud, tenant, l.log)
+	o.By = commandLine()
+	return o, err
+}
+
+// commandLine is who runs a command, as the operating system knows them: "root@host, command line". Nobody signed in, so
+// it is no operator; and whoever has the server can be any of its accounts.
+func commandLine() string {
+	name := "uid " + strconv.Itoa(os.Getuid())
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		name = u.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	return name + ", command line"
 }
 
 func notaryOptions(cfg config.Config, l *store.Ledger, signer *audit.Signer, cloud, tenant string, log *slog.Logger) notary.Options {

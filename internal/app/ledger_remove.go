@@ -90,6 +90,7 @@ func (l *Ledger) Remove(ctx context.Context, plan Removal, reason string) error 
 	}
 	err = l.Ledger.Remove(ctx, r, audit.Event{
 		ID: newID(), Time: audit.FormatTime(time.Now()), Cloud: o.Cloud, Tenant: o.Tenant, Reason: reason,
+		Detail: map[string]string{"by": o.By},
 	})
 	if err != nil {
 		return err

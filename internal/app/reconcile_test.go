@@ -75,7 +75,7 @@ func TestTheLedgerIsComparedWithEntrasOwnLog(t *testing.T) {
 	}
 
 	found := r.submit(back, "/ledger/reconcile/fetch", nil).has(http.StatusOK)
-	found.says("All 1 revocation of Evict’s have a row", "Somebody revoked without Evict")
+	found.says("All 1 revocation of Evict’s have a row", "1 row of Entra’s has no event of Evict’s")
 	if got := found.listed("#foreign", "Whom"); len(got) != 1 || !anyHas(got, other.UPN) || !anyHas(found.listed("#foreign", "By"), d.cast.GlobalAdmin.UPN) {
 		t.Errorf("in Entra alone: %v by %v", got, found.listed("#foreign", "By"))
 	}
@@ -127,7 +127,7 @@ func TestARowThatIsLateIsNotMissing(t *testing.T) {
 	}
 	c.forward(20 * time.Minute)
 	late := r.compare().has(http.StatusOK)
-	late.says("The logs differ", "Of 1 revocation of Evict’s, 1 has no row")
+	late.says("The logs differ", "Of 1 revocation of Evict’s, 0 have a row in Entra’s log, 1 has none")
 	if !anyHas(late.listed("#missing", "Target"), d.cast.Victim.UPN) {
 		t.Errorf("missing %v", late.listed("#missing", "Target"))
 	}

@@ -23,7 +23,7 @@ type csvWriter struct {
 func (c csvWriter) begin() error {
 	head := []string{
 		"sequence", "time", "kind", "outcome",
-		"operator_upn", "operator_object_id", "operator_address", "operator_roles", "target_upn", "target_name", "target_object_id",
+		"operator_upn", "operator_name", "operator_object_id", "operator_address", "operator_roles", "target_upn", "target_name", "target_object_id",
 		"run", "plan", "attempt", "reason", "ticket",
 		"t0", "before", "after", "status", "request_id", "client_request_id", "code", "message", "settled",
 		"detail", "leaf_hash",
@@ -54,7 +54,7 @@ func csvRow(t exported) []string {
 	operator, target, ev := orZero(e.Operator), orZero(e.Target), orZero(e.Evidence)
 	row := []string{
 		strconv.FormatInt(t.Seq, 10), e.Time, string(e.Kind), e.Outcome,
-		operator.UPN, operator.OID, operator.Address, strings.Join(operator.Roles, "; "), target.UPN, target.Name, target.OID,
+		operator.UPN, operator.Name, operator.OID, operator.Address, strings.Join(operator.Roles, "; "), target.UPN, target.Name, target.OID,
 		e.Run, e.Plan, numberCell(e.Attempt), e.Reason, e.Ticket,
 		ev.T0, ev.Before, ev.After, numberCell(ev.Status), ev.RequestID, ev.ClientRequestID, ev.Code, ev.Message, ev.Settled,
 		detailCell(e.Detail), t.leaf.String(),

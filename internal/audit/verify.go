@@ -88,12 +88,14 @@ type Report struct {
 	Origin      string
 	Size        int64 // of the tree that was verified
 	Root        Hash
-	Events      int64 // whose bytes were hashed
-	Removed     int64 // of which only the hash is left
-	Whole       bool  // every event up to Size was there or recorded as removed; else a part of them
-	Checkpoints int   // that were verified, the auditor's own among them
-	Own         int   // the auditor's own that hold
-	Keys        []string
+	Events      int64    // whose bytes were hashed
+	Removed     int64    // of which only the hash is left
+	Whole       bool     // every event up to Size was there or recorded as removed; else a part of them
+	Checkpoints int      // that were verified, the auditor's own among them
+	Own         int      // the auditor's own that hold
+	Newer       []int64  // sizes of the auditor's own that are of more events than an export: it may have been taken before them
+	Rollbacks   []int64  // events that record an accepted rollback
+	Keys        []string // that count
 	Problems    []Problem
 	More        int      // problems beyond those that are listed
 	Covers      []string // sentences: what this result covers, and what it does not
@@ -124,5 +126,6 @@ func VerifyExport(ctx context.Context, r io.Reader, x Expect) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	c.file = true
 	return (&fileCheck{checker: c, in: bufio.NewReaderSize(r, 1<<16)}).run(ctx)
 }

@@ -14,6 +14,7 @@ import (
 // of their numbers; what it keeps of them does not grow with them, but for runs that are open.
 type checker struct {
 	origin   string
+	file     bool // not the ledger itself, but what was taken away
 	partial  bool // a file that does not hold all events: no tree can be computed from it
 	between  bool // a file of two checkpoints: what is beyond them is none of its business
 	countRun bool // all events of a run are there, or should be
@@ -26,6 +27,7 @@ type checker struct {
 	bodies, leaves Tree
 	broken         bool // neither bytes nor hash of some event are there: no root can be computed from it on
 
+	apart     []int64      // sizes of the auditor's checkpoints to which a part does not lead
 	own       []Checkpoint // the auditor's, ascending, those that are still to come
 	ownHeld   int64        // the largest of them that holds
 	against   []*contradiction
@@ -119,6 +121,7 @@ func (c *checker) take(e Event) {
 		c.takeRemoval(e)
 	case LedgerRollback:
 		if len(c.rollbacks) < manyKeys {
+			c.report.Rollbacks = append(c.report.Rollbacks, e.Seq)
 			c.rollbacks = append(c.rollbacks, rollback{e.Seq, decimal(e.Detail["old_size"]), decimal(e.Detail["size"])})
 		}
 	default:

@@ -375,10 +375,7 @@ func (f *fileCheck) compareOwn(root map[int64]Hash) {
 func (f *fileCheck) covers() {
 	r := &f.report
 	add := func(text string) { r.Covers = append(r.Covers, text) }
-	but := "."
-	if len(f.found.list) > 0 {
-		but = ", but for what is listed as wrong."
-	}
+	but := f.but() + "."
 	if f.partial {
 		add(fmt.Sprintf("%s of a tree of %s: their bytes, and that they are in the tree at their numbers%s",
 			number(r.Events, "event"), grouped(r.Size), but))
@@ -391,7 +388,7 @@ func (f *fileCheck) covers() {
 			"that they were there is shown, what they said is not.", number(r.Removed, "event")))
 	}
 	if f.countRun && r.Events > 0 {
-		add("Each closed run in it has as many events as its closing event counts.")
+		add("Each closed run in it has as many events as its closing event counts" + but)
 	}
 	who := "Who took the export, when, and what was asked for is covered by no signature"
 	if f.m.By.OID != "" {

@@ -484,14 +484,10 @@ func (l *live) covers() {
 		r.Covers = append(r.Covers, "The ledger is empty.")
 		return
 	}
-	what := fmt.Sprintf("Events 1 to %s: their bytes, their order, and that none is missing", grouped(r.Size))
-	if len(l.found.list) > 0 {
-		what += ", but for what is listed as wrong"
-	}
-	r.Covers = append(r.Covers, what+".")
+	r.Covers = append(r.Covers, fmt.Sprintf("Events 1 to %s: their bytes, their order, and that none is missing%s.", grouped(r.Size), l.but()))
 	if r.Removed > 0 {
 		r.Covers = append(r.Covers, fmt.Sprintf("Of %s, removed by retention and recorded as such, only hashes are left: "+
 			"that they were there is shown, what they said is not.", number(r.Removed, "event")))
 	}
-	r.Covers = append(r.Covers, "The columns, names, words and counts that searches use, and that each closed run has as many events as its closing event counts.")
+	r.Covers = append(r.Covers, "The columns, names, words and counts that searches use, and that each closed run has as many events as its closing event counts"+l.but()+".")
 }

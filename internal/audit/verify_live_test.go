@@ -396,6 +396,25 @@ func TestAKeyThatWasReplacedSignsNothingNewer(t *testing.T) {
 	check(t, verify(t, l, audit.Expect{}), want{audit.UnknownKey, 103, 103, "goes back to the key"})
 }
 
+func TestNothingIsCoveredFlatlyWhenSomethingIsWrong(t *testing.T) {
+	t.Parallel()
+	l, key := typical(t)
+	l.sign(t, key)
+	l.row(20).Body[30] ^= 1
+	r := verify(t, l, audit.Expect{Keys: []string{key.Public()}, Checkpoints: []audit.Checkpoint{l.signed[1].Checkpoint}})
+	limited := 0
+	for _, sentence := range r.Covers {
+		if strings.Contains(sentence, "but for what is listed as wrong") {
+			limited++
+		} else if strings.Contains(sentence, "All of it is signed") || strings.Contains(sentence, "is in the tree") {
+			t.Errorf("%q, beside %+v", sentence, r.Problems)
+		}
+	}
+	if limited != 4 {
+		t.Errorf("%d sentences are limited, want 4: %q", limited, r.Covers)
+	}
+}
+
 func TestADeletionIsNoRemovalWithoutTheWordOfAKey(t *testing.T) {
 	t.Parallel()
 	base, key := typical(t)

@@ -24,6 +24,7 @@ func (c *checker) conclude() Report {
 		c.found.once(UnknownKey, 0, 0, "Nothing here is signed by one of your keys, or by one that they vouch for.")
 	}
 	r.Problems, r.More = c.found.problems(), c.found.more
+	r.Covers = append(r.Covers, c.coversNewer()...)
 	r.Covers = append(r.Covers, c.coversSigned()...)
 	r.Covers = append(r.Covers, c.coversOwn()...)
 	for _, b := range c.rollbacks {
@@ -78,14 +79,15 @@ func (c *checker) tell(a *contradiction, keys []string) {
 	c.found.once(Inconsistent, from, a.first, b.String())
 }
 
-// unreached is a checkpoint of the auditor's that is of more events than there are.
+// unreached is a checkpoint of the auditor's that is of more events than there are, or that a part does not lead to.
 func (c *checker) unreached(p Checkpoint) {
 	switch {
 	case c.origin != "" && p.Origin != c.origin:
 		c.weigh(p, true, false)
 	case c.partial && (c.between || p.Size <= c.report.Size):
-		c.report.Covers = append(c.report.Covers, fmt.Sprintf("Your checkpoint of %s could not be compared: "+
-			"a proof of consistency between it and the tree of %s events shows it.", number(p.Size, "event"), grouped(c.report.Size)))
+		c.apart = append(c.apart, p.Size)
+	case p.Size > c.report.Size && c.file:
+		c.report.Newer = append(c.report.Newer, p.Size)
 	case p.Size > c.report.Size:
 		c.found.once(Shorter, 0, 0, fmt.Sprintf("The tree is shorter than your checkpoint: it has %s, your checkpoint has %s.%s",
 			number(c.report.Size, "event"), grouped(p.Size), c.rollbackOf(p.Size)))
@@ -93,6 +95,35 @@ func (c *checker) unreached(p Checkpoint) {
 		c.found.once(Shorter, 0, 0, fmt.Sprintf("Your checkpoint of %s could not be compared: "+
 			"the tree cannot be computed up to it.", number(p.Size, "event")))
 	}
+}
+
+// coversNewer tells of the auditor's checkpoints that say nothing of a file.
+func (c *checker) coversNewer() (out []string) {
+	if len(c.apart) > 0 {
+		out = append(out, fmt.Sprintf("Not compared with it: %s. A proof of consistency between one of them and the tree of %s shows that it holds.",
+			checkpointsOf(c.apart), number(c.report.Size, "event")))
+	}
+	if len(c.report.Newer) > 0 {
+		out = append(out, fmt.Sprintf("Newer than this export of %s: %s. If the export was taken before that was kept, all is well; if after, "+
+			"newer events were cut off.", number(c.report.Size, "event"), checkpointsOf(c.report.Newer)))
+	}
+	return out
+}
+
+// checkpointsOf names the auditor's checkpoints of ascending sizes.
+func checkpointsOf(sizes []int64) string {
+	if len(sizes) == 1 {
+		return "your checkpoint of " + number(sizes[0], "event")
+	}
+	return fmt.Sprintf("%d of your checkpoints, of %s to %s events", len(sizes), grouped(sizes[0]), grouped(sizes[len(sizes)-1]))
+}
+
+// but is what limits a sentence about all that was read, when something of it is wrong.
+func (c *checker) but() string {
+	if len(c.found.list) > 0 {
+		return ", but for what is listed as wrong"
+	}
+	return ""
 }
 
 // rollbackOf tells of the recorded rollback that explains why events up to size are gone.
@@ -129,20 +160,20 @@ func (c *checker) coversSigned() []string {
 	case signed == 0:
 		return []string{"No signature covers any of it: whoever can write the database can have made all of it."}
 	case signed == size:
-		return []string{"All of it is signed, by " + names + "."}
+		return []string{"All of it is signed, by " + names + c.but() + "."}
 	case size-signed == 1:
-		return []string{fmt.Sprintf("Signed up to event %s, by %s; the event after it is covered by no signature.", grouped(signed), names)}
+		return []string{fmt.Sprintf("Signed up to event %s, by %s%s; the event after it is covered by no signature.", grouped(signed), names, c.but())}
 	}
-	return []string{fmt.Sprintf("Signed up to event %s, by %s; the %s events after it are covered by no signature.",
-		grouped(signed), names, grouped(size-signed))}
+	return []string{fmt.Sprintf("Signed up to event %s, by %s%s; the %s events after it are covered by no signature.",
+		grouped(signed), names, c.but(), grouped(size-signed))}
 }
 
 // coversOwn says what the verifier need not believe, by what they brought along.
 func (c *checker) coversOwn() []string {
 	var out []string
 	if c.ownHeld > 0 {
-		out = append(out, fmt.Sprintf("Your own checkpoint of %s is in the tree: up to there it is what it was when that was signed.",
-			number(c.ownHeld, "event")))
+		out = append(out, fmt.Sprintf("Your own checkpoint of %s is in the tree: up to there it is what it was when that was signed%s.",
+			number(c.ownHeld, "event"), c.but()))
 	}
 	switch {
 	case c.ownHeld == 0 && len(c.keys.own) == 0:

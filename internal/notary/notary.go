@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ type Options struct {
 	Signer        *audit.Signer
 	Cloud, Tenant string
 	File          string // append-only, of checkpoints
+	By            string // account of the operating system behind a command; stands in the detail of each event; "" for the console
 	Now           func() time.Time
 	NewID         func() string
 	Logger        *slog.Logger
@@ -43,6 +45,11 @@ func (o Options) origin() string { return audit.Origin(o.Cloud, o.Tenant) }
 
 // event is an event of the notary's own, about the ledger itself.
 func (o Options) event(kind audit.Kind, reason string, detail map[string]string) audit.Event {
+	if o.By != "" {
+		by := map[string]string{"by": o.By}
+		maps.Copy(by, detail)
+		detail = by
+	}
 	return audit.Event{
 		ID: o.NewID(), Time: audit.FormatTime(o.Now()), Kind: kind, Cloud: o.Cloud, Tenant: o.Tenant, Reason: reason, Detail: detail,
 	}

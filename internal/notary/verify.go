@@ -70,6 +70,9 @@ func (n *Notary) record(by audit.Person, r audit.Report) error {
 		outcome, log = "problems", n.Logger.Error
 		detail["first"] = sentences(r.Problems)
 	}
+	if len(r.Rollbacks) > 0 {
+		detail["rollbacks"] = numbers(r.Rollbacks)
+	}
 	log("the ledger was verified", "outcome", outcome, "events", r.Size, "problems", len(r.Problems)+r.More)
 	e := n.event(audit.LedgerVerified, "", detail)
 	e.Operator, e.Outcome = &by, outcome
@@ -80,6 +83,17 @@ func (n *Notary) record(by audit.Person, r audit.Report) error {
 		n.Logger.Error("recording a verification", "error", err)
 	}
 	return err
+}
+
+// numbers lists events, as many as fit.
+func numbers(seqs []int64) string {
+	text := ""
+	for _, seq := range seqs {
+		if next := strings.TrimPrefix(text+", "+strconv.FormatInt(seq, 10), ", "); len(next) <= longestText {
+			text = next
+		}
+	}
+	return text
 }
 
 // sentences is the beginning of what is wrong.

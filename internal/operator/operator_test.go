@@ -28,6 +28,7 @@ var want = map[string]string{
 	"ledger": "LPAD", "ledger.event": "LPAD", "ledger.run": "LPAD", "ledger.person": "LPAD", "ledger.about": "LPAD", "ledger.export": "LPAD",
 	"ledger.verify": "LPAD", "ledger.verify.start": "LPAD", "ledger.checkpoints": "LPAD", "ledger.consistency": "LPAD",
 	"ledger.reconcile": "LPAD", "ledger.reconcile.fetch": "LPAD", "ledger.reconcile.upload": "LPAD",
+	"ledger.reconcile.fetched": "LPAD", "ledger.reconcile.uploaded": "LPAD",
 	"outside": "RL", "outside.record": "RL",
 }
 

@@ -97,6 +97,9 @@ func Routes() []Route {
 		{Name: "ledger.reconcile", Method: "GET", Pattern: "/ledger/reconcile", Access: ByRole, Roles: readers},
 		{Name: "ledger.reconcile.fetch", Method: "POST", Pattern: "/ledger/reconcile/fetch", Access: ByRole, Roles: readers},
 		{Name: "ledger.reconcile.upload", Method: "POST", Pattern: "/ledger/reconcile/upload", Access: ByRole, Roles: readers},
+		// A result stands at the address that its form was sent to; loaded again, it leads back to the form.
+		{Name: "ledger.reconcile.fetched", Method: "GET", Pattern: "/ledger/reconcile/fetch", Access: ByRole, Roles: readers},
+		{Name: "ledger.reconcile.uploaded", Method: "GET", Pattern: "/ledger/reconcile/upload", Access: ByRole, Roles: readers},
 		{Name: "ledger.event", Method: "GET", Pattern: "/ledger/{seq}", Access: ByRole, Roles: readers},
 		{Name: "outside", Method: "GET", Pattern: "/outside", Access: ByRole, Roles: actors},
 		{Name: "outside.record", Method: "POST", Pattern: "/outside", Access: ByRole, Roles: actors},

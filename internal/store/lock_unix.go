@@ -24,7 +24,8 @@ func lockFile(path string) (unlock func() error, err error) {
 		return nil, errors.Join(errLocked, f.Close())
 	case err != nil:
 		return nil, errors.Join(err, f.Close())
-	default:
-		return f.Close, nil
 	}
+	return func() error { // given up by name: a process that is just being started holds the file, too, until it runs
+		return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 
 	"evict/internal/audit"
@@ -30,7 +31,7 @@ func removable(ctx context.Context, q querier, through int64) (n int64, err erro
 	return n, nil
 }
 
-// Remove records with the given event, whose Detail is r's, that the bytes of the events up to r.Through go, which is the
+// Remove records with the given event, to whose Detail r's is added, that the bytes of the events up to r.Through go, which is the
 // size of a stored checkpoint, but for those of kind ledger.*; and then removes them, in many short transactions, so that
 // others can write meanwhile. Their hashes stay, so the tree stays provable. r is signed: see audit.Removal. An error of
 // kind fault.Invalid or fault.Conflict says why nothing was removed; so it is when the tree has another root there, or
@@ -79,7 +80,11 @@ func (db *DB) recordRemoval(ctx context.Context, r audit.Removal, record audit.E
 		if err == nil && noted == 0 {
 			err = fault.New(fault.Conflict, "Another removal is under way: try again.")
 		}
-		record.Kind, record.Detail = audit.LedgerRemoved, r.Detail()
+		signed := r.Detail()
+		detail := make(map[string]string, len(record.Detail)+len(signed))
+		maps.Copy(detail, record.Detail)
+		maps.Copy(detail, signed)
+		record.Kind, record.Detail = audit.LedgerRemoved, detail
 		return []audit.Event{record}, err
 	})
 }

@@ -177,24 +177,27 @@ func (w *walk) next(ctx context.Context, n int) (stretch, error) {
 	return best, nil
 }
 
+// A lead of few values has fewest of each at once; what a few values have more of is read again, as far as it goes.
+const (
+	fewValues = 512
+	fewest    = 8
+)
+
 // follow is the stretch that a lead leads through.
 func (w *walk) follow(ctx context.Context, l lead, n int) (stretch, error) {
 	s := stretch{from: w.from, to: w.to, led: true, seqs: slices.Clone(l.seqs)}
 	each := max(1, n/max(1, l.width()))
+	if l.width() <= fewValues {
+		each = max(each, fewest)
+	}
 	for _, span := range l.spans {
-		heads, err := w.heads(ctx, span, each)
+		dense, err := w.along(ctx, &s, span, each, len(span.values) <= fewest)
+		if err == nil && len(dense) > 0 {
+			span.values = dense
+			_, err = w.along(ctx, &s, span, max(each, n/len(dense)), true)
+		}
 		if err != nil {
 			return stretch{}, err
-		}
-		for _, h := range heads {
-			s.seqs = append(s.seqs, h.seqs...)
-			switch { // a value that has as many may have more of them, further away
-			case len(h.seqs) < each:
-			case w.up:
-				s.to = min(s.to, slices.Max(h.seqs)+1)
-			default:
-				s.from = max(s.from, slices.Min(h.seqs))
-			}
 		}
 	}
 	s.seqs = slices.DeleteFunc(s.seqs, func(seq int64) bool { return seq < s.from || seq >= s.to })
@@ -204,6 +207,38 @@ func (w *walk) follow(ctx context.Context, l lead, n int) (stretch, error) {
 		slices.Reverse(s.seqs)
 	}
 	return s, nil
+}
+
+// along adds what is nearest of each value of a span. A value that has as many may have more of them, further away: it
+// bounds the stretch or, when those are few and it is not the last time, is returned.
+func (w *walk) along(ctx context.Context, s *stretch, of span, each int, last bool) (dense []string, err error) {
+	heads, err := w.heads(ctx, of, each)
+	if err != nil {
+		return nil, err
+	}
+	full := func(h head) bool { return len(h.seqs) >= each }
+	for _, h := range heads {
+		if full(h) {
+			dense = append(dense, h.value)
+		}
+	}
+	last = last || len(dense) > fewest
+	for _, h := range heads {
+		switch {
+		case !full(h):
+		case !last:
+			continue
+		case w.up:
+			s.to = min(s.to, slices.Max(h.seqs)+1)
+		default:
+			s.from = max(s.from, slices.Min(h.seqs))
+		}
+		s.seqs = append(s.seqs, h.seqs...)
+	}
+	if last {
+		return nil, nil
+	}
+	return dense, nil
 }
 
 // parts cuts a stretch into what one statement looks at.

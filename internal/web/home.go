@@ -27,6 +27,10 @@ func (s *Server) showHome(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Runs = runRows(runs, s.Now())
 	page.Needs = s.needs(r)
+	if n := s.verdict(r); n.Text != "" {
+		need := templates.Need{Tag: templates.Tag{Label: "ledger", Tone: n.Tone}, Title: n.Title, Text: n.Text, Action: n.Link}
+		page.Needs = append([]templates.Need{need}, page.Needs...)
+	}
 	if page.ShowRoles {
 		me, err := s.Directory.Me(r.Context(), v.session.Tokens(), v.who)
 		page.Roles, page.RolesUnread = myRoles(me, err, s.Now())

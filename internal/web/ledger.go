@@ -159,6 +159,9 @@ func ledgerQuery(v url.Values) (audit.Query, templates.LedgerFilter) {
 	if q.To, err = formTime(f.To); err != nil {
 		f.ToError = "This is " + err.Error() + "."
 	}
+	if f.FromError+f.ToError == "" && !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
+		f.ToError = "The end lies before the beginning."
+	}
 	q.Before, _ = strconv.ParseInt(v.Get("before"), 10, 64) // what is no number starts at the newest
 	q.After, _ = strconv.ParseInt(v.Get("after"), 10, 64)
 	f.Active = f.Text+f.Operator+f.Target+f.Kind+f.Outcome+f.Ticket+f.Run+f.From+f.To+q.Person != ""
@@ -253,7 +256,7 @@ func (s *Server) ledgerStanding(r *http.Request) templates.LedgerStanding {
 		}
 		out.Problems = append(out.Problems, p.Text)
 	}
-	out.Unkept = standing.Unkept
+	out.Unkept, out.Verified = standing.Unkept, s.verdict(r)
 	return out
 }
 

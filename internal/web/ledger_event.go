@@ -160,7 +160,7 @@ func newEventPage(rec audit.Record) templates.EventPage {
 	add("Outcome", e.Outcome, false)
 	evidenceFields(add, e.Evidence)
 	for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
-		add(upperFirst(kindWords(audit.Kind(k))), e.Detail[k], false)
+		add(detailLabel(e.Kind, k), e.Detail[k], k == "sha256")
 	}
 	add("Plan", e.Plan, true)
 	add("Run", e.Run, true)
@@ -192,6 +192,9 @@ func evidenceFields(add func(label, text string, id bool), ev *audit.Evidence) {
 	add("Attempt, on Graph's clock", ev.T0, false)
 	add("Valid from, before", ev.Before, false)
 	add("Valid from, read back", ev.After, false)
+	if ev.T0 != "" && ev.After != "" {
+		add("How these compare", stampedWords, false)
+	}
 	if ev.Status != 0 {
 		add("Answer", strconv.Itoa(ev.Status), false)
 	}

@@ -46,7 +46,7 @@ func (s *Server) showPersonStory(w http.ResponseWriter, r *http.Request) error {
 	if story.everything && len(story.done.found.Records)+len(story.did.found.Records) == 0 {
 		return fault.New(fault.NotFound, "The ledger knows nobody with this object id.")
 	}
-	page := templates.PersonStoryPage{Export: exportOf(r, url.Values{templates.FieldPerson: {story.oid}}), Names: namesSeen(story)}
+	page := templates.PersonStoryPage{Export: exportOf(r, url.Values{templates.FieldPerson: {story.oid}}), Names: namesSeen(story), Verified: s.verdict(r)}
 	page.Person = templates.Person{ID: story.oid}
 	if len(page.Names) > 0 {
 		page.Person.Name, page.Person.UPN = page.Names[0].Name, page.Names[0].UPN
@@ -121,7 +121,7 @@ func (s *Server) storyDone(r *http.Request, story personRead) *templates.StoryDo
 		}
 		f := &out.Folds[i]
 		f.Steps = append([]templates.StoryStep{storyStep(rec)}, f.Steps...)
-		if o := rowOutcome(e); o != "" && f.Outcome == "" && e.Outcome != "pending" {
+		if o := rowOutcome(e); o != "" && f.Outcome == "" {
 			f.Outcome = o
 		}
 	}

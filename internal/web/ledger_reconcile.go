@@ -2,11 +2,16 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"evict/internal/audit"
 	"evict/internal/directory"
@@ -33,6 +38,12 @@ func (s *Server) showReconcile(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query() // after a sign-in: what stood in the form before it
 	page.Fetch.From, page.Fetch.To = orElse(q.Get(templates.FieldFrom), page.Fetch.From), orElse(q.Get(templates.FieldTo), page.Fetch.To)
 	return render(w, r, http.StatusOK, templates.Reconcile(page))
+}
+
+// backToReconcile answers whoever loads the address of a result again without its form.
+func (*Server) backToReconcile(w http.ResponseWriter, r *http.Request) error {
+	http.Redirect(w, r, reconcileAddress, http.StatusSeeOther)
+	return nil
 }
 
 // reconcilePage is the page before anything is compared.
@@ -199,7 +210,7 @@ func refusedLog(call *directory.CallError) *templates.Fault {
 func (s *Server) reconcileUploaded(w http.ResponseWriter, r *http.Request) error {
 	page := s.reconcilePage(r)
 	window, ok := readWindow(r, &page.Upload)
-	upload, why := readLog(r)
+	upload, file, why := readLog(r)
 	if page.Upload.FileError = why; ok && why == "" {
 		window = uploadWindow(window, upload, s.Now())
 		page.Upload.ToError = windowError(window)
@@ -210,30 +221,56 @@ func (s *Server) reconcileUploaded(w http.ResponseWriter, r *http.Request) error
 	ctx, cancel := slowly(w, r, compareFor)
 	defer cancel()
 	return s.reconcile(ctx, w, r, page, comparison{
-		window: window, theirs: upload.Witnessed, unread: upload.Unread, source: rowsUploaded, read: uploadWords(upload),
+		window: window, theirs: upload.Witnessed, unread: upload.Unread, source: rowsUploaded, read: uploadWords(upload), file: file,
 	})
 }
 
+// logFile is what tells an export that somebody brought from another one.
+type logFile struct {
+	name   string // as it was sent: short and printable
+	sha256 string // in hexadecimal digits
+}
+
+// longestName is how much of a file's name is kept, in bytes.
+const longestName = 120
+
+func fileName(sent string) string {
+	return cut(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(sent, "")), longestName)
+}
+
 // readLog reads the file of the form, or says why it cannot be used.
-func readLog(r *http.Request) (audit.Upload, string) {
-	file, _, err := r.FormFile(templates.FieldFile)
+func readLog(r *http.Request) (upload audit.Upload, read logFile, why string) {
+	file, head, err := r.FormFile(templates.FieldFile)
 	if err != nil {
-		return audit.Upload{}, "Choose the file that you downloaded."
+		return upload, read, "Choose the file that you downloaded."
 	}
 	defer file.Close()
-	upload, err := audit.ReadUpload(file)
+	sum := sha256.New()
+	if _, err = io.Copy(sum, file); err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return upload, read, "The file could not be read."
+	}
+	read = logFile{name: fileName(head.Filename), sha256: hex.EncodeToString(sum.Sum(nil))}
+	upload, err = audit.ReadUpload(file)
 	bad, unusable := errors.AsType[*audit.UnreadableError](err)
 	switch {
 	case unusable:
-		return upload, bad.Why
+		return upload, read, bad.Why
 	case errors.Is(err, audit.ErrTooMany):
-		return upload, "The file has more than 250,000 rows. Export a shorter time, or this activity alone."
+		return upload, read, "The file has more than 250,000 rows. Export a shorter time, or this activity alone."
 	case err != nil:
-		return upload, "The file could not be read."
+		return upload, read, "The file could not be read."
 	case upload.First.IsZero():
-		return upload, "The file has no row with a time."
+		return upload, read, "The file has no row with a time."
 	default:
-		return upload, ""
+		return upload, read, ""
 	}
 }
 
@@ -277,6 +314,7 @@ type comparison struct {
 	unread audit.Unread
 	source string
 	read   []string
+	file   logFile // that was brought
 }
 
 // form is where the page says what is wrong with the time that was asked for.
@@ -318,7 +356,7 @@ func (s *Server) reconcile(ctx context.Context, w http.ResponseWriter, r *http.R
 
 // reconciled is the event of a comparison.
 func (s *Server) reconciled(r *http.Request, c comparison, found audit.Reconciliation) audit.Event {
-	return audit.Event{
+	e := audit.Event{
 		ID: s.NewID(), Time: audit.FormatTime(s.Now()), Kind: audit.Reconciled, Cloud: s.Cloud, Tenant: s.Tenant, Outcome: found.Outcome(),
 		Operator: auditPerson(at(r).who),
 		Detail: map[string]string{
@@ -329,4 +367,8 @@ func (s *Server) reconciled(r *http.Request, c comparison, found audit.Reconcili
 			"unreadable": strconv.Itoa(found.Unread.All()),
 		},
 	}
+	if c.file.sha256 != "" {
+		e.Detail["file"], e.Detail["sha256"] = c.file.name, c.file.sha256
+	}
+	return e
 }

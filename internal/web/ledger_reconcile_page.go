@@ -42,7 +42,7 @@ func verdictTitle(r audit.Reconciliation) templates.Note {
 	case len(r.Unwitness) > 0:
 		return templates.Note{Tone: templates.ToneNo, Title: "The logs differ"}
 	case len(r.Foreign) > 0:
-		return templates.Note{Tone: templates.ToneWarn, Title: "Somebody revoked without Evict"}
+		return templates.Note{Tone: templates.ToneWarn, Title: counted(len(r.Foreign), "row") + " of Entra’s" + haveWord(len(r.Foreign)) + "no event of Evict’s"}
 	case r.Unread.All() > 0:
 		return templates.Note{Tone: templates.ToneWarn, Title: "Not every row could be read"}
 	case len(r.Named) > 0:
@@ -65,17 +65,13 @@ func unreadWords(u audit.Unread) (words []string) {
 }
 
 func verdictWords(r audit.Reconciliation) (words []string) {
-	missing, foreign, named := len(r.Unwitness), len(r.Foreign), len(r.Named)
-	switch all := r.Matched + missing; {
-	case all == 0:
-		words = append(words, "The ledger has no revocation of this time that Entra should know.")
-	case missing == 0:
-		words = append(words, "All "+counted(all, "revocation")+" of Evict’s have a row in Entra’s log.")
-	default:
-		words = append(words, "Of "+counted(all, "revocation")+" of Evict’s, "+thousands(missing)+haveWord(missing)+"no row in Entra’s log.")
+	foreign, named := len(r.Foreign), len(r.Named)
+	words = append(words, oursWords(r))
+	if foreign > 0 && len(r.Unwitness) > 0 { // otherwise the title says so
+		words = append(words, counted(foreign, "row")+" of Entra’s"+haveWord(foreign)+"no event of Evict’s.")
 	}
 	if foreign > 0 {
-		words = append(words, counted(foreign, "row")+" of Entra’s"+haveWord(foreign)+"no event of Evict’s.")
+		words = append(words, "Somebody revoked without Evict, or reset a password, which causes such a row too: look at who it was.")
 	}
 	if named > 0 {
 		words = append(words, counted(named, "row")+oneOf(named, " is", " are")+" by accounts named like the sync service: look at them.")
@@ -83,16 +79,32 @@ func verdictWords(r audit.Reconciliation) (words []string) {
 	if !r.Faded && foreign+named+r.Unread.All() == 0 {
 		words = append(words, "Nobody was revoked by others beside it.")
 	}
-	if early := len(r.Early); early > 0 {
-		words = append(words, counted(early, "revocation")+" of Evict’s cannot be told yet: rows appear minutes later.")
-	}
 	if r.Faded {
 		words = append(words, "Entra keeps its log for 30 days, so rows from before may be gone.")
 	}
-	if old := len(r.Old); old > 0 {
-		words = append(words, counted(old, "revocation")+" of Evict’s cannot be told any more.")
-	}
 	return words
+}
+
+// oursWords account for every revocation of ours that Entra should know.
+func oursWords(r audit.Reconciliation) string {
+	all := r.Matched + len(r.Unwitness) + len(r.Early) + len(r.Old)
+	switch all {
+	case 0:
+		return "The ledger has no revocation of this time that Entra should know."
+	case r.Matched:
+		return "All " + counted(all, "revocation") + " of Evict’s have a row in Entra’s log."
+	}
+	words := "Of " + counted(all, "revocation") + " of Evict’s, " + thousands(r.Matched) + haveWord(r.Matched) + "a row in Entra’s log"
+	if n := len(r.Unwitness); n > 0 {
+		words += ", " + thousands(n) + haveWord(n) + "none"
+	}
+	if n := len(r.Early); n > 0 {
+		words += ", " + thousands(n) + oneOf(n, " is", " are") + " too new to have one (rows appear minutes later)"
+	}
+	if n := len(r.Old); n > 0 {
+		words += ", " + thousands(n) + oneOf(n, " is", " are") + " too old to tell"
+	}
+	return words + "."
 }
 
 func haveWord(n int) string {

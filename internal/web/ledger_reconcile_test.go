@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -123,6 +125,40 @@ func TestWhatDiffersIsListedWithItsWay(t *testing.T) {
 	}
 }
 
+func TestEveryRevocationOfOursIsAccountedFor(t *testing.T) {
+	t.Parallel()
+	for want, r := range map[string]audit.Reconciliation{
+		"The ledger has no revocation of this time that Entra should know.": {},
+		"All 2 revocations of Evict’s have a row in Entra’s log.":           {Matched: 2},
+		"Of 47 revocations of Evict’s, 2 have a row in Entra’s log, 45 are too new to have one (rows appear minutes later).": {
+			Matched: 2, Early: make([]audit.Ours, 45),
+		},
+		"Of 4 revocations of Evict’s, 1 has a row in Entra’s log, 2 have none, 1 is too old to tell.": {
+			Matched: 1, Unwitness: make([]audit.Ours, 2), Old: make([]audit.Ours, 1),
+		},
+	} {
+		if got := oursWords(r); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	n := reconcileVerdict(audit.Reconciliation{Matched: 1, Rows: 2, Foreign: make([]audit.Witnessed, 1)})
+	if n.Title != "1 row of Entra’s has no event of Evict’s" || !strings.Contains(n.Text, "or reset a password") {
+		t.Errorf("the verdict claims %q, %q", n.Title, n.Text)
+	}
+}
+
+func TestTheAddressOfAResultLeadsBackToTheForm(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/ledger/reconcile/fetch", "/ledger/reconcile/upload"} {
+		b, _, _ := newLog(t)
+		w, _ := b.get(t, path, false)
+		wantStatus(t, w, http.StatusSeeOther)
+		if got := w.Header().Get("Location"); got != "/ledger/reconcile" {
+			t.Errorf("%s leads to %q", path, got)
+		}
+	}
+}
+
 func TestALongListIsCutAndSaysSo(t *testing.T) {
 	t.Parallel()
 	b, _, l := newLog(t)
@@ -170,6 +206,9 @@ func TestATimeThatMakesNoSenseIsSaidBesideItsField(t *testing.T) {
 		wantStatus(t, w, http.StatusUnprocessableEntity)
 		if got := doc.Find("#" + tt.field + "-error").Text(); !strings.Contains(got, tt.says) {
 			t.Errorf("%s: beside the field stands %q", name, got)
+		}
+		if got := doc.Find("main [autofocus]"); got.Length() != 1 || got.AttrOr("id", "") != tt.field {
+			t.Errorf("%s: the page does not open at the field", name)
 		}
 		if got := doc.Find("#fetch-from").AttrOr("value", ""); got != tt.from {
 			t.Errorf("%s: the form forgot %q", name, tt.from)
@@ -269,7 +308,7 @@ func TestAnExportIsCompared(t *testing.T) {
 	t.Parallel()
 	b, v, _ := newLog(t)
 	file := csvLog(seen(me, other, noon.Add(-time.Hour)), seen(other, me, noon.Add(-30*time.Minute))) + "2026-11-23T10:00:00Z,Update user,,,,\n,Update StsRefreshTokenValidFrom Timestamp,,,x,\n"
-	w, doc := b.ask(t, upload(t, "/ledger/reconcile/upload", "secret name.csv", file, nil))
+	w, doc := b.ask(t, upload(t, "/ledger/reconcile/upload", "a\u202elog.csv", file, nil))
 	wantStatus(t, w, http.StatusOK)
 	text := strings.Join(strings.Fields(doc.Find("main").Text()), " ")
 	for _, want := range []string{"All 1 revocation", "4 rows read: 2 about revocations, 1 of other activities, 1 could not be read.", "Line 5: its time is not written", "1 row about revocations could not be read, so this is not the whole log."} {
@@ -278,9 +317,12 @@ func TestAnExportIsCompared(t *testing.T) {
 		}
 	}
 	e := v.records[len(v.records)-1].Event
-	if body := string(v.records[len(v.records)-1].Body); e.Detail["source"] != "uploaded" || strings.Contains(body, "secret name") {
-		t.Errorf("recorded is %s", body)
+	sum := sha256.Sum256([]byte(file))
+	if e.Detail["source"] != "uploaded" || e.Detail["file"] != "alog.csv" || e.Detail["sha256"] != hex.EncodeToString(sum[:]) {
+		t.Errorf("recorded is %+v", e.Detail)
 	}
+	_, event := b.get(t, eventHref(int64(len(v.records))), false)
+	has(t, "its event", event, "SHA-256 of the file", "Of Entra’s without an event", "Of Evict’s, too early to tell")
 	// With times of its own, what lies before the file's first row shows as missing.
 	b, _, _ = newLog(t)
 	w, doc = b.ask(t, upload(t, "/ledger/reconcile/upload", "log.csv", csvLog(seen(other, me, noon.Add(-30*time.Minute))), lastWeek()))
@@ -306,7 +348,12 @@ func TestAFileThatIsNoLogIsRefusedBesideItsField(t *testing.T) {
 		}
 	}
 	b, _, _ := newLog(t)
-	w, doc := b.post(t, "/ledger/reconcile/upload", url.Values{})
+	w, doc := b.ask(t, upload(t, "/ledger/reconcile/upload", "log.csv", "a,b\n1,2\n", url.Values{"from": {"x"}, "to": {"y"}}))
+	wantStatus(t, w, http.StatusUnprocessableEntity)
+	if got := doc.Find("main [autofocus]"); got.Length() != 1 || got.AttrOr("id", "") != "upload-file" {
+		t.Errorf("the page opens at %d fields, %q the first", got.Length(), got.AttrOr("id", ""))
+	}
+	w, doc = b.post(t, "/ledger/reconcile/upload", url.Values{})
 	wantStatus(t, w, http.StatusUnprocessableEntity)
 	if got := doc.Find("#upload-file-error").Text(); !strings.Contains(got, "Choose the file") {
 		t.Errorf("without a file: %q", got)
@@ -446,7 +493,7 @@ func TestWhatEntraNoLongerKeepsIsNotMissing(t *testing.T) {
 	form := url.Values{"from": {noon.Add(-60 * 24 * time.Hour).Format(inputTime)}, "to": {noon.Add(-40 * 24 * time.Hour).Format(inputTime)}}
 	w, doc := b.post(t, "/ledger/reconcile/fetch", form)
 	wantStatus(t, w, http.StatusOK)
-	if got := verdict(doc); !strings.Contains(got, "Not all can be compared any more") || !strings.Contains(got, "1 revocation of Evict’s cannot be told any more") {
+	if got := verdict(doc); !strings.Contains(got, "Not all can be compared any more") || !strings.Contains(got, "1 is too old to tell") {
 		t.Errorf("the verdict is %q", got)
 	}
 	has(t, "the page", doc, "Entra’s log does not reach so far back")

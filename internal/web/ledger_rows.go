@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	openedEvents = 12 // how many events of a run stand in the list when it is opened there
+	openedEvents = 12 // how many events of a run stand in the list when it is opened there, below the one that started it
 	readsAtOnce  = 8
 )
 
@@ -83,7 +83,7 @@ func (s *Server) foldedRows(r *http.Request, records []audit.Record, v url.Value
 		if b.only != nil {
 			rows[i].Target = inStory(b.only)
 		}
-		s.toggle(r, rows[i].Fold, v, b, e.Run == open)
+		s.toggle(r, rows[i].Fold, v, b, rec.Seq, e.Run == open)
 	}
 	return rows
 }
@@ -98,8 +98,8 @@ func newFold(run string, b runBrief) *templates.LedgerFold {
 	return f
 }
 
-// toggle opens a line in place, or offers to.
-func (s *Server) toggle(r *http.Request, f *templates.LedgerFold, v url.Values, b runBrief, open bool) {
+// toggle opens a line in place, or offers to. The line itself is the event that started the run.
+func (s *Server) toggle(r *http.Request, f *templates.LedgerFold, v url.Values, b runBrief, started int64, open bool) {
 	if v == nil || !b.known {
 		return
 	}
@@ -115,14 +115,15 @@ func (s *Server) toggle(r *http.Request, f *templates.LedgerFold, v url.Values, 
 		return
 	}
 	f.Open, f.Toggle = true, templates.Link{Label: "Close", Href: address("/ledger", place) + "#" + f.ID}
-	first, err := s.Ledger.Search(r.Context(), audit.Query{Run: b.line.Run, After: b.line.First - 1, Limit: openedEvents})
+	first, err := s.Ledger.Search(r.Context(), audit.Query{Run: b.line.Run, After: b.line.First - 1, Limit: openedEvents + 1})
 	if err != nil {
 		s.Logger.Warn("reading a run's first events", "run", b.line.Run, "request_id", at(r).requestID, "error", err)
 		f.More = "Its events could not be read."
 		return
 	}
 	slices.Reverse(first.Records) // a run is read from its beginning
-	f.Rows = s.ledgerRows(first.Records, false)
+	inside := slices.DeleteFunc(slices.Clone(first.Records), func(rec audit.Record) bool { return rec.Seq == started })
+	f.Rows = s.ledgerRows(inside, false)
 	if more := int(b.line.Events) - len(first.Records); more > 0 {
 		f.More = "These are its first events; " + thousands(more) + oneOf(more, " follows.", " follow.")
 	}

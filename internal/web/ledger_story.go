@@ -40,6 +40,9 @@ func (s *Server) showRunStory(w http.ResponseWriter, r *http.Request) error {
 	story.ended = known && (run.State == revoke.RunFinished || run.State == revoke.RunCancelled)
 	page := s.newRunStory(story)
 	page.Page = s.frame(r, page.Title)
+	if page.Verified = s.verdict(r); page.Verified.Text != "" && page.Whole.Tone == templates.ToneOK {
+		page.Whole.Tone, page.Whole.Title = templates.ToneWarn, "As many as it counts." // of a ledger that is not known to be what it was
+	}
 	if known {
 		page.Links = runLinks(id, at(r).who.Roles.MayOpen)
 	}
@@ -377,7 +380,7 @@ func storyPeople(run string, events []audit.Record) []templates.StoryPerson {
 			})
 		}
 		out[i].Steps = append(out[i].Steps, storyStep(rec))
-		if o := rowOutcome(rec.Event); o != "" && rec.Event.Outcome != string(revoke.Pending) {
+		if o := rowOutcome(rec.Event); o != "" {
 			out[i].Outcome = o
 		}
 	}

@@ -284,7 +284,7 @@ func TestTheTrailIsExplainedWithTheKeyAndWhatWasRemoved(t *testing.T) {
 	t.Parallel()
 	b, a, c := newArchive(t)
 	_, doc := b.get(t, "/ledger/about", false)
-	has(t, "about", doc, "Before the call", "evict audit verify", "nothing has been removed", c.standing.Public)
+	has(t, "about", doc, "Before the call", "evict audit verify", "nothing has been removed by retention", "rollback accepted", "before an export", c.standing.Public)
 	a.removed = 1200
 	_, doc = b.get(t, "/ledger/about", false)
 	has(t, "about", doc, "events up to number 1,200 have been removed")

@@ -284,7 +284,7 @@ func TestAFoldedRunOpensInPlaceAtAStableAddress(t *testing.T) {
 	if got := words(doc.Find("tr.inside").First()); !strings.Contains(got, "plan of 6 people created") {
 		t.Errorf("the first event inside is %q", got)
 	}
-	has(t, "the end of what is open", doc, "9 follow", "The run's whole story")
+	has(t, "the end of what is open", doc, "8 follow", "The run's whole story")
 	closed := doc.Find("#run-r .rowlinks a").First()
 	if _, doc = b.get(t, strings.Split(closed.AttrOr("href", ""), "#")[0], false); doc.Find("tr.inside").Length() != 0 {
 		t.Error("the run does not close")
@@ -508,7 +508,10 @@ func TestWhatTheFilterCannotReadIsSaidAndKept(t *testing.T) {
 	b, _, _ := newArchive(t)
 	w, doc := b.get(t, "/ledger?from=yesterday&kind=nonsense&outcome=odd&text=%3Cb%3E", false)
 	wantStatus(t, w, http.StatusUnprocessableEntity)
-	has(t, "error", doc, "not a time")
+	has(t, "error", doc, "not a time", "mend the times above")
+	if strings.Contains(doc.Text(), "No event matches") {
+		t.Error("what was not searched is said to match nothing")
+	}
 	for field, want := range map[string]string{"kind": "nonsense", "outcome": "odd"} {
 		if got := doc.Find("select[name="+field+"] option[selected]").AttrOr("value", ""); got != want {
 			t.Errorf("%s shows %q, want what was asked for", field, got)
@@ -516,6 +519,16 @@ func TestWhatTheFilterCannotReadIsSaidAndKept(t *testing.T) {
 	}
 	if doc.Find("details.narrow[open]").Length() != 1 || doc.Find("input[name=text]").AttrOr("value", "") != "<b>" || doc.Find("form.export").Length() != 0 {
 		t.Error("what was typed is lost or hidden, or something unreadable can be exported")
+	}
+}
+
+func TestAnEndBeforeTheBeginningIsSaidBesideItsField(t *testing.T) {
+	t.Parallel()
+	b, _, _ := newArchive(t)
+	w, doc := b.get(t, "/ledger?from=2026-11-23T14:00&to=2026-11-22T14:00", false)
+	wantStatus(t, w, http.StatusUnprocessableEntity)
+	if got := words(doc.Find("#to-error")); got != "The end lies before the beginning." {
+		t.Errorf("beside the field stands %q", got)
 	}
 }
 
@@ -587,7 +600,7 @@ func TestEveryKindOfEventHasWordsOfItsOwn(t *testing.T) {
 		"wish to pause a run taken back":                 {Kind: audit.RunResumed},
 		"run cancelled: 340 confirmed, 860 never called": {Kind: audit.RunCancelled, Detail: map[string]string{"confirmed": "340", "never_attempted": "341-1200"}},
 		"plan of 2,006 people created":                   {Kind: audit.PlanCreated, Detail: map[string]string{"targets": "2006"}},
-		"target, to be tried again":                      {Kind: audit.TargetRefused, Outcome: "pending"},
+		"target refused once, tried again":               {Kind: audit.TargetRefused, Outcome: "pending"},
 		"ledger verified: problems":                      {Kind: audit.LedgerVerified, Outcome: "problems"},
 		"taken away: report of a run, jsonl":             {Kind: audit.LedgerExported, Detail: map[string]string{"what": "report of a run", "format": "jsonl"}},
 		"signing key changed":                            {Kind: audit.LedgerKey, Detail: map[string]string{"old_key": "k"}},

@@ -40,12 +40,12 @@ func (s *Server) verifyLive(r *http.Request) (templates.VerifyLive, error) {
 	if f.head, err = s.Trail.Head(r.Context()); err != nil {
 		return templates.VerifyLive{}, unreadLedger(err)
 	}
-	found, err := s.Ledger.Search(r.Context(), audit.Query{Kind: audit.LedgerVerified, Limit: 1})
+	last, ok, err := s.newestVerified(r.Context())
 	if err != nil {
 		return templates.VerifyLive{}, unreadLedger(err)
 	}
-	if len(found.Records) > 0 {
-		f.last = &found.Records[0]
+	if ok {
+		f.last = &last
 	}
 	live := newVerifyLive(f)
 	live.Href, live.Action, live.Nonce = verifyAddress, verifyAddress, at(r).nonce

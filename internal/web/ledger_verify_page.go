@@ -3,7 +3,6 @@ package web
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"evict/internal/audit"
@@ -16,7 +15,7 @@ const problemsShown = 50 // the report and the command name more
 type verifyFacts struct {
 	standing audit.Standing
 	run      audit.Verification // of this process
-	last     *audit.Record      // the newest ledger.verified of any process; nil when nobody ever verified
+	last     *verified          // the newest one of any process; nil when nobody ever verified
 	head     audit.Head
 	now      time.Time
 }
@@ -87,69 +86,44 @@ func standingNotes(f verifyFacts) []templates.Note {
 	return notes
 }
 
-// verified is one finished verification, whichever process made it.
-type verified struct {
-	at       time.Time
-	by       audit.Person
-	size     int64
-	problems int
-	seq      int64 // of its event; 0 when it is not known
-}
-
-// newestVerified is the last verification that was finished; ok is false when there was none.
-func newestVerified(f verifyFacts) (v verified, ok bool) {
-	if f.last != nil {
-		e := f.last.Event
-		v.at, _ = audit.ParseTime(e.Time) // written by us
-		v.size, _ = strconv.ParseInt(e.Detail["size"], 10, 64)
-		if v.problems, _ = strconv.Atoi(e.Detail["problems"]); e.Outcome != intact {
-			v.problems = max(v.problems, 1)
-		}
-		if e.Operator != nil {
-			v.by = *e.Operator
-		}
-		v.seq, ok = f.last.Seq, true
-	}
-	// What this process found is the newer one when its event could not be written.
-	if run := f.run; !run.Running && run.Err == "" && run.Ended.After(v.at) && (run.Unrecorded || !ok) {
-		return verified{at: run.Ended, by: run.By, size: run.Report.Size, problems: len(run.Report.Problems) + run.Report.More}, true
-	}
-	return v, ok
-}
-
-// intact is the outcome of a verification that found nothing wrong.
-const intact = "intact"
-
 func verifyStatus(f verifyFacts) (string, templates.Tone) {
 	if f.run.Running {
 		return "Verifying, for " + orElse(personWords(f.run.By), "somebody") + ".", templates.ToneOn
 	}
-	v, ok := newestVerified(f)
-	switch {
-	case !ok:
+	switch v := f.last; {
+	case v == nil:
 		return "Nobody has verified this ledger yet.", templates.ToneNone
-	case f.last != nil && f.last.Event.Kind == noEvent && v.seq == f.last.Seq:
+	case v.altered:
 		return "Not intact: the record of the last verification was altered.", templates.ToneNo
 	case v.problems > 0:
-		return fmt.Sprintf("Not intact: %s in %s.", counted(v.problems, "problem"), eventCount(v.size)), templates.ToneNo
+		return joinNonEmpty(" ", fmt.Sprintf("Not intact: %s in %s.", counted(v.problems, "problem"), eventCount(v.size)), rolledBack(v.rollbacks)), templates.ToneNo
+	case len(v.rollbacks) > 0:
+		return "Intact as it stands: " + eventCount(v.size) + ". " + rolledBack(v.rollbacks), templates.ToneWarn
 	default:
 		return "Intact: " + eventCount(v.size) + ", all that there were then.", templates.ToneOK
 	}
 }
 
 func lastVerified(f verifyFacts) []templates.Fact {
-	v, ok := newestVerified(f)
-	if !ok {
+	v := f.last
+	if v == nil {
 		return nil
 	}
 	when := fact("Last verified", "")
 	when.Value.Time, when.Value.Detail = showTime(v.at, f.now), joinNonEmpty(", ", "by "+orElse(personWords(v.by), "somebody"), unsignedWords(f.head.Size-v.size))
-	if v.seq == 0 {
-		return []templates.Fact{when}
+	facts := []templates.Fact{when}
+	eventFact := func(label string, seq int64) {
+		record := fact(label, "event "+thousands(int(seq)))
+		record.Value.Href = eventHref(seq)
+		facts = append(facts, record)
 	}
-	record := fact("Its record", "event "+thousands(int(v.seq)))
-	record.Value.Href = eventHref(v.seq)
-	return []templates.Fact{when, record}
+	if v.seq > 0 {
+		eventFact("Its record", v.seq)
+	}
+	for _, seq := range v.rollbacks {
+		eventFact("Rollback accepted", seq)
+	}
+	return facts
 }
 
 func personWords(p audit.Person) string { return orElse(p.UPN, orElse(p.Name, p.OID)) }
@@ -160,26 +134,39 @@ func verifyResult(run audit.Verification, now time.Time) *templates.VerifyResult
 		return nil
 	}
 	rep := run.Report
-	r := &templates.VerifyResult{Title: "Result of " + showTime(run.Ended, now).UTC + ": intact", Covers: rep.Covers}
+	r := &templates.VerifyResult{Title: "Result of " + showTime(run.Ended, now).UTC + ": intact"}
+	if len(rep.Rollbacks) > 0 {
+		r.Title += " as it stands, after a rollback"
+	}
+	for _, sentence := range rep.Covers {
+		r.Covers = append(r.Covers, ofTheConsole(sentence))
+	}
 	n := len(rep.Problems) + rep.More
 	if n > 0 {
 		r.Title = "Result of " + showTime(run.Ended, now).UTC + ": " + counted(n, "problem")
 	}
 	for _, p := range rep.Problems[:min(len(rep.Problems), problemsShown)] {
-		r.Problems = append(r.Problems, templates.VerifyProblem{Fault: string(p.Fault), Text: p.Text, Link: problemLink(p)})
+		r.Problems = append(r.Problems, templates.VerifyProblem{Fault: string(p.Fault), Text: ofTheConsole(p.Text), Link: problemLink(p)})
 	}
 	if rest := n - len(r.Problems); rest > 0 {
 		r.More = "And " + counted(rest, "problem") + " more."
 	}
 	r.Facts = []templates.Fact{
 		fact("Read", eventCount(rep.Events)), fact("Checkpoints verified", thousands(rep.Checkpoints)),
-		fact("Took", orElse(wait(run.Ended.Sub(run.Begun)), "no time")),
+		fact("Took", took(run.Ended.Sub(run.Begun))),
 		{Label: "Root", Value: templates.Value{Text: rep.Root.String(), Mono: true, Copy: true}},
 	}
 	if rep.Removed > 0 {
 		r.Facts = append(r.Facts, fact("Removed", eventCount(rep.Removed)+", of which the hash is left"))
 	}
 	return r
+}
+
+func took(d time.Duration) string {
+	if d < time.Second {
+		return "under a second"
+	}
+	return wait(d)
 }
 
 // problemLink leads to the event, where there is one to look at.

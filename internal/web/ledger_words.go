@@ -83,12 +83,45 @@ func eventWords(e audit.Event) string {
 		return trailWords(e)
 	}
 	switch {
+	case e.Outcome == string(revoke.Pending):
+		return triedAgain(e.Kind)
 	case rowOutcome(e) == "":
 		return kindName(e.Kind)
-	case e.Outcome == string(revoke.Pending):
-		return "target, to be tried again"
 	default:
 		return "target"
+	}
+}
+
+// triedAgain is an attempt that did not settle its target.
+func triedAgain(k audit.Kind) string {
+	if k == audit.TargetRefused { // a second refusal settles it
+		return "target refused once, tried again"
+	}
+	return kindName(k) + ", to be tried again"
+}
+
+// stampedWords say why a proof may lie before its attempt.
+const stampedWords = "Microsoft stamps whole seconds, so the proof is at or after the attempt less 5 s."
+
+// detailLabel names what an event says besides its fields.
+func detailLabel(k audit.Kind, name string) string {
+	if words, ok := detailLabels()[k][name]; ok {
+		return words
+	}
+	return upperFirst(kindWords(audit.Kind(name)))
+}
+
+func detailLabels() map[audit.Kind]map[string]string {
+	return map[audit.Kind]map[string]string{
+		audit.Reconciled: {
+			"from": "Compared from", "to": "Compared to", "source": "Rows were", "file": "File", "sha256": "SHA-256 of the file",
+			"rows": "Rows of Entra’s", "matched": "In both logs", "missing": "Of Evict’s without a row", "early": "Of Evict’s, too early to tell",
+			"old": "Of Evict’s, too old to tell", "foreign": "Of Entra’s without an event", "named": "By accounts named like the sync service",
+			"own": "By people for themselves", "sync": "By the sync service", "unreadable": "Rows that could not be read",
+		},
+		audit.LedgerVerified: {
+			"size": "Events", "problems": "Problems", "first": "What is wrong, from the beginning", "rollbacks": "Rollbacks accepted, events",
+		},
 	}
 }
 
@@ -132,8 +165,11 @@ func trailWords(e audit.Event) string {
 
 func withCause(words, cause string) string { return joinNonEmpty(": ", words, cause) }
 
-// rowOutcome is how an attempt on a target ended; "" for every other event.
+// rowOutcome is how an attempt on a target ended; "" for every other event, and while it is tried again.
 func rowOutcome(e audit.Event) templates.Outcome {
+	if e.Outcome == string(revoke.Pending) {
+		return ""
+	}
 	switch e.Kind {
 	case audit.TargetConfirmed:
 		return templates.OutcomeConfirmed

@@ -218,9 +218,9 @@ func eventTitle(e audit.Event) string {
 		return "Console sessions of the target ended"
 	}
 	if e.Outcome == string(revoke.Pending) {
-		title += ", to be tried again"
+		title = upperFirst(triedAgain(e.Kind))
 	}
-	return strings.TrimPrefix(title, "Target ")
+	return upperFirst(strings.TrimPrefix(title, "Target "))
 }
 
 func eventTone(k audit.Kind) templates.Tone {

@@ -179,6 +179,7 @@ func (s *Server) pages() map[string]page {
 		"ledger.export": s.exportLedger, "ledger.verify": s.showVerify, "ledger.verify.start": s.startVerify,
 		"ledger.checkpoints": s.listCheckpoints, "ledger.consistency": s.proveConsistency,
 		"ledger.reconcile": s.showReconcile, "ledger.reconcile.fetch": s.reconcileFetched, "ledger.reconcile.upload": s.reconcileUploaded,
+		"ledger.reconcile.fetched": s.backToReconcile, "ledger.reconcile.uploaded": s.backToReconcile,
 		"components": s.showComponents,
 	}
 }

@@ -146,6 +146,7 @@ func storyVariants() []fixture {
 		},
 	}
 	gap := run
+	gap.Verified = templates.Note{Tone: templates.ToneNo, Title: "The last verification of the ledger found 2 problems", Text: "Event 8 was altered.", Link: templates.Link{Label: "Look at it", Href: "/ledger/verify"}}
 	gap.Whole = templates.StoryWhole{Tone: templates.ToneNo, Title: "NOT complete.", Text: "The event that ends the run counts 6,012 events; the ledger holds 6,010.", Link: templates.Link{Label: "Verify the ledger", Href: "/ledger/verify"}}
 	person := templates.PersonStoryPage{
 		Page: frame("Ada Moreno", "Ledger"), Person: ledgerVictim(), Links: []templates.Link{{Label: "User card", Href: "/users/1"}}, Export: exportFields(),

@@ -40,7 +40,7 @@ func reconcileDiffers() templates.ReconcilePage {
 	p := reconcilePage()
 	p.Result = &templates.ReconcileResult{
 		Window:  "16 Nov 2026 14:05 UTC to 23 Nov 2026 14:06 UTC",
-		Verdict: templates.Note{Tone: templates.ToneNo, Title: "The logs differ", Text: "Of 412 revocations of Evict’s, 2 have no row in Entra’s log. 3 rows of Entra’s have no event of Evict’s."},
+		Verdict: templates.Note{Tone: templates.ToneNo, Title: "The logs differ", Text: "Of 412 revocations of Evict’s, 410 have a row in Entra’s log, 2 have none. 3 rows of Entra’s have no event of Evict’s."},
 		Counts: []templates.Count{
 			{Value: "410", Label: "in both logs", Tone: templates.ToneOK}, {Value: "2", Label: "of Evict’s without a row", Tone: templates.ToneNo, Href: "#missing"},
 			{Value: "3", Label: "of Entra’s without an event", Tone: templates.ToneWarn, Href: "#foreign"}, {Value: "2", Label: "too early to tell", Tone: templates.ToneOn, Href: "#early"},
@@ -50,7 +50,7 @@ func reconcileDiffers() templates.ReconcilePage {
 		},
 		Notes:   []templates.Note{{Tone: templates.ToneOn, Title: "The ledger is younger", Text: "It begins on 20 Nov 2026 09:00 UTC. What Entra tells from before has no event, whoever did it."}},
 		Missing: reconcileOurs("accepted by Microsoft"), Early: reconcileOurs("accepted by Microsoft"), Old: reconcileOurs("accepted by Microsoft"),
-		Named: reconcileRows(reconcileRow("sync_evil@tenant.example", "")),
+		Named:   reconcileRows(reconcileRow("sync_evil@tenant.example", "")),
 		Foreign: reconcileRows(reconcileRow("global.admin@tenant.example", ""), reconcileRow("", "Playbook <b>revoke</b>"), reconcileRow("", "")),
 		Own:     reconcileRows(reconcileRow("lena.hartwig@tenant.example", "")), Sync: reconcileRows(reconcileRow("Sync_DC01_3f0c1a527d1b@tenant.example", "")),
 		Read: []string{"1,204 rows read: 415 about revocations, 786 of other activities, 3 could not be read.", "Line 17: it names no target by object id"}, Recorded: "/ledger?kind=ledger.reconciled",

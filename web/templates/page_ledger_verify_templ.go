@@ -786,7 +786,7 @@ func laptopPanel(p VerifyPage) templ.Component {
 			templ_7745c5c3_Var30 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 66, "<section class=\"panel takeaway\" aria-labelledby=\"laptop-h\"><h2 id=\"laptop-h\">Verify it yourself</h2><p>The result on this page is this console's own word. For a word that is yours, take the ledger, the key and the checkpoints away, and verify them on a machine that has no access to it.</p><p>Whoever holds both the database and the ledger's key could write another history and sign it. A checkpoint that left here before cannot be changed any more: against it, another history shows.</p>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 66, "<section class=\"panel takeaway\" aria-labelledby=\"laptop-h\"><h2 id=\"laptop-h\">Verify it yourself</h2><p>The result on this page is this console's own word. For a word that is yours, take the ledger, the key and the checkpoints away, and verify them on a machine that has no access to it.</p><p><strong>Keep the key and the checkpoints first, then export.</strong> An export covers every checkpoint from before it.</p><p>Whoever holds both the database and the ledger's key could write another history and sign it. A checkpoint that left here before cannot be changed any more: against it, another history shows.</p>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -808,7 +808,7 @@ func laptopPanel(p VerifyPage) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 69, "</section>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 69, "<p class=\"quiet gap\">evict is the program of this console: ask whoever runs it for the file, or build it from its source. Or write a verifier of your own: docs/ledger.md, in the source, is enough to write it from.</p></section>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -20,7 +20,14 @@ type ErrorPage struct {
 // NotFoundError is for an address that does not exist, or that this person may not see.
 func NotFoundError(p Page, requestID string) ErrorPage {
 	return ErrorPage{Page: titled(p, "Not found"), Title: "There is nothing here", What: "The address does not exist, or what stood there is not yours to see.",
-		WhatToDo: "Check the address, or search for the person.", RequestID: requestID, Primary: Link{"Home", "/"}}
+		WhatToDo: wayOn(p), RequestID: requestID, Primary: Link{"Home", "/"}}
+}
+
+func wayOn(p Page) string {
+	if p.CanSearch {
+		return "Check the address, or search for the person."
+	}
+	return "Check the address, or begin at Home."
 }
 
 // ForbiddenError is for an action that the person's console roles do not allow. Needs names the role that does.

@@ -73,7 +73,7 @@ func ConsoleRoles() []ConsoleRole {
 		{"Evict.Responder", "revokes one user at a time"},
 		{"Evict.Lead", "revokes people, one at a time or in bulk, and sees everybody's runs and the ledger"},
 		{"Evict.Approver", "sees everybody's runs and the ledger; will approve bulk plans"},
-		{"Evict.Auditor", "reads everybody's runs and the ledger, changes nothing"},
+		{"Evict.Auditor", "reads everybody's runs and the ledger; revokes nobody but themselves"},
 		{"Evict.Admin", "sees everybody's runs and the ledger; keeps the protected accounts"},
 	}
 }

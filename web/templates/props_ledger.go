@@ -46,6 +46,7 @@ type LedgerStanding struct {
 	More       string   // "And 12 more."
 	Unkept     string   // why the newest checkpoint is not kept outside the database
 	VerifyHref string
+	Verified   Note // what is wrong with the last verification
 }
 
 // LedgerFilter is the filter form; it is sent as GET.

@@ -5,6 +5,7 @@ type RunStoryPage struct {
 	Page       Page
 	Title      string // "Run of 2,006 people"
 	State      Tag
+	Verified   Note // what is wrong with the last verification of the ledger
 	Whole      StoryWhole
 	Facts      []Fact
 	Counts     []Count
@@ -44,13 +45,14 @@ type StoryStep struct {
 
 // PersonStoryPage is what was done to a person and what they did, as the ledger tells it.
 type PersonStoryPage struct {
-	Page   Page
-	Person Person
-	Names  []NameSeen // the snapshots on this page, newest first
-	Links  []Link
-	Export *ExportForm
-	Done   *StoryDone // to them; nil where only the other part is shown
-	Did    *StoryDid  // by them
+	Verified Note // what is wrong with the last verification of the ledger
+	Page     Page
+	Person   Person
+	Names    []NameSeen // the snapshots on this page, newest first
+	Links    []Link
+	Export   *ExportForm
+	Done     *StoryDone // to them; nil where only the other part is shown
+	Did      *StoryDid  // by them
 }
 
 // NameSeen is a name that events give a person, and the newest event on the page that does.
