@@ -53,7 +53,7 @@ func Verify(file, key string) error {
 		Whole                       bool
 		Size, Events, Removed, Last int
 		Root                        []byte
-		Keys                        []struct{ Key, Old_key, Signature string } //nolint:revive,staticcheck // as the field is called
+		Keys                        []struct{ Key, Old_key, Signature string } //nolint:staticcheck // as the field is called
 	}
 	if json.Unmarshal([]byte(lines[0]), &m) != nil || json.Unmarshal([]byte(lines[len(lines)-1]), &m) != nil || m.Events+m.Removed != len(lines)-2 {
 		return fmt.Errorf("it is no export, or cut off")
