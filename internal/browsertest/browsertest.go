@@ -32,9 +32,13 @@ var axe string
 var names = []string{"chromium", "chromium-browser", "google-chrome"}
 
 // Start starts a browser that ends with the test and returns a context for chromedp.Run, with a tab of its own. It skips
-// the test where no Chromium is installed, and fails it there when EVICT_TEST_REQUIRE lists "browser". The whole of it may last up to limit.
+// the test with -short and where no Chromium is installed, and fails it there when EVICT_TEST_REQUIRE lists "browser". The
+// whole of it may last up to limit.
 func Start(t *testing.T, limit time.Duration) context.Context {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short leaves out what needs a browser")
+	}
 	bin := ""
 	for _, name := range names {
 		if found, err := exec.LookPath(name); err == nil {

@@ -91,10 +91,7 @@ func newConsole(t *testing.T) *console {
 
 func open(t *testing.T, address string) (context.Context, *browsertest.Problems) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs a browser")
-	}
-	ctx := browsertest.Start(t, time.Minute)
+	ctx := browsertest.Start(t, 3*time.Minute)
 	problems, err := browsertest.Watch(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -62,7 +62,7 @@ func TestEveryPageIsAccessibleInEveryTheme(t *testing.T) {
 	}
 	dir, only := os.Getenv("EVICT_SCREENSHOTS"), os.Getenv("EVICT_PAGES")
 	srv := serveFixtures(t)
-	ctx := browsertest.Start(t, 10*time.Minute)
+	ctx := browsertest.Start(t, 20*time.Minute)
 	problems, err := browsertest.Watch(ctx)
 	if err != nil {
 		t.Fatal(err)
