@@ -458,7 +458,7 @@ func TestMetricsAreServedToThemselves(t *testing.T) {
 	}()
 	address := regexp.MustCompile(`"msg":"metrics","address":"([^"]+)"`)
 	var found []string
-	for deadline := time.Now().Add(30 * time.Second); found == nil; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); found == nil; time.Sleep(10 * time.Millisecond) {
 		if found = address.FindStringSubmatch(log.String()); found == nil && time.Now().After(deadline) {
 			t.Fatalf("no metrics are served:\n%s", log)
 		}

@@ -11,7 +11,7 @@ import (
 // named waits until the console has read the tenant's name, which it does beside the first sign-in.
 func (d *demo) named() {
 	d.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		for _, r := range d.Sim.Requests() {
 			if r.Path == "/v1.0/organization" {
 				return

@@ -125,7 +125,7 @@ func TestADatabaseThatFailsAfterTheCallLosesNoOutcome(t *testing.T) {
 
 func (d *demo) awaitPosts(p entrasim.Person, n int) {
 	d.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if d.posts(p) >= n {
 			return
 		}

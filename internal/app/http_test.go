@@ -418,11 +418,15 @@ func (p *page) outcome() string {
 	return strings.TrimSpace(p.doc.Find(`td[data-label="Outcome"] .tag`).First().Text())
 }
 
+// patience is how long a test waits for what must come. It is spent only where it does not, so it is long enough for the
+// race detector on a slow machine.
+const patience = 2 * time.Minute
+
 // eventually opens an address until the page is as wanted.
 func (b *browser) eventually(address, what string, wanted func(*page) bool) *page {
 	b.t.Helper()
 	var p *page
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if p = b.get(address); wanted(p) {
 			return p
 		}

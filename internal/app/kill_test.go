@@ -142,7 +142,7 @@ func (s *site) start(address string) *process {
 	}
 	go func() { _ = p.cmd.Wait(); close(p.gone) }()
 	s.t.Cleanup(p.kill)
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		select {
 		case <-p.gone:
 			s.t.Fatalf("the server ended by itself:\n%s", p.out)
@@ -235,8 +235,8 @@ func TestAServerThatIsKilledTwentyTimesLosesNobody(t *testing.T) {
 			run := b.cutTenant()
 			random := rand.New(rand.NewPCG(1, 2))
 			for i := range 20 {
-				before, patience := s.Sim.Totals().Posts, time.Now().Add(8*time.Second)
-				for s.Sim.Totals().Posts < before+50 && time.Now().Before(patience) {
+				before, deadline := s.Sim.Totals().Posts, time.Now().Add(8*time.Second)
+				for s.Sim.Totals().Posts < before+50 && time.Now().Before(deadline) {
 					time.Sleep(5 * time.Millisecond)
 				}
 				time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond) // the moment of a power cut is nobody's choice
@@ -268,9 +268,9 @@ func TestARunGoesOnWhenOneOfTwoReplicasIsKilled(t *testing.T) {
 	b := s.browser()
 	b.signIn(s.cast.Lead)
 	run := b.cutTenant()
-	s.await(20*time.Second, "the run to begin", func() bool { return s.Sim.Totals().Posts > 100 })
+	s.await("the run to begin", func() bool { return s.Sim.Totals().Posts > 100 })
 	holder := ""
-	s.await(10*time.Second, "somebody to hold the run", func() bool {
+	s.await("somebody to hold the run", func() bool {
 		holder = storetest.Owner(t, s.store, strings.TrimPrefix(run, "/runs/"))
 		return holder != ""
 	})
@@ -279,10 +279,10 @@ func TestARunGoesOnWhenOneOfTwoReplicasIsKilled(t *testing.T) {
 	}
 	one.kill() // the one that works the run
 	killed, posts := time.Now(), s.Sim.Totals().Posts
-	s.await(30*time.Second, "the other replica to go on", func() bool { return s.Sim.Totals().Posts > posts+20 })
+	s.await("the other replica to go on", func() bool { return s.Sim.Totals().Posts > posts+20 })
 	t.Logf("the run went on %v after the kill", time.Since(killed).Round(100*time.Millisecond))
 	at := s.browserAt(b, other.base)
-	s.await(2*time.Minute, "the run to end", func() bool { return s.over(at, run) })
+	s.await("the run to end", func() bool { return s.over(at, run) })
 	other.stop()
 	s.checkRun(strings.TrimPrefix(run, "/runs/"))
 }
@@ -294,11 +294,11 @@ func (s *site) browserAt(b *browser, base string) *browser {
 	return &other
 }
 
-func (s *site) await(d time.Duration, what string, holds func() bool) {
+func (s *site) await(what string, holds func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(d); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("waiting for %s: over %v", what, d)
+			s.t.Fatalf("waiting for %s: over %v", what, patience)
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (w *world) preview(scope directory.Scope, o revoke.PlanOptions) revoke.Prev
 
 func (w *world) ready(id revoke.PreviewID) revoke.Preview {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		p, err := w.db.Revoke().Preview(w.t.Context(), id)
 		if err != nil {
 			w.t.Fatalf("reading the preview: %v", err)

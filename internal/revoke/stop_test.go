@@ -35,7 +35,7 @@ func (w *world) ask(id revoke.RunID, wish revoke.Wish) {
 
 // answered waits until all calls of a run but one have been answered, and what they said is committed.
 func (w *world) answered(id revoke.RunID) {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		run, err := w.db.Revoke().Run(context.Background(), id)
 		if err == nil && run.Counts[revoke.Attempting] == 1 {
 			return

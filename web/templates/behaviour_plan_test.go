@@ -97,7 +97,7 @@ func TestAFinishedExpansionLoadsTheList(t *testing.T) {
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	ctx, problems := open(t, srv.URL+"/plans/1")
-	for deadline := time.Now().Add(15 * time.Second); ; { // a poll inside of the page ends when the page goes
+	for deadline := time.Now().Add(time.Minute); ; { // a poll inside of the page ends when the page goes
 		got, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector("h1")?.textContent ?? ""`))
 		if err == nil && got == "Revoke 412 people?" {
 			break
