@@ -36,7 +36,7 @@ func (l *Ledger) Paced(limit time.Duration, stride, named, timed int) *Ledger {
 	if timed > 0 {
 		p.timed = timed
 	}
-	return &Ledger{l.db, p}
+	return &Ledger{l.db, p, &remembered{}}
 }
 
 // Along lists the statements that go along an index, in both directions, with their arguments and the index that each
@@ -88,4 +88,28 @@ func (l *Ledger) Asked(ctx context.Context, q audit.Query) (lookUps, people, not
 // ScanSome is one transaction of a scan.
 func (l *Ledger) ScanSome(ctx context.Context, q audit.Query, after, upTo int64, limit int) ([]audit.Record, int64, error) {
 	return l.scanSome(ctx, q, after, upTo, limit)
+}
+
+// MostRemembered is how many answers of the dictionaries are kept.
+const MostRemembered = mostRemembered
+
+// Remembered is what the dictionaries answered last, of one person for each question.
+type Remembered struct{ r remembered }
+
+// NewRemembered remembers nothing yet.
+func NewRemembered() *Remembered { return &Remembered{} }
+
+// Answer returns who has the words, from memory or by asking.
+func (r *Remembered) Answer(ctx context.Context, words string, ask func() (oid string, err error)) (string, error) {
+	f, err := r.r.answer(ctx, question{words: words}, func() (*found, error) {
+		oid, err := ask()
+		if err != nil {
+			return nil, err
+		}
+		return &found{oids: []string{oid}}, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return f.oids[0], nil
 }

@@ -113,38 +113,48 @@ func (s *search) lookUp(ctx context.Context, names []*name) error {
 	return nil
 }
 
-// leadOf finds the events that have a name; ok is false when it fits too many. The notes come first: they are fewer, and
-// what is common is so in them.
+// leadOf finds the events that have a name; ok is false when it fits too many.
 func (s *search) leadOf(ctx context.Context, n *name) (l lead, ok bool, err error) {
 	s.lookUps++
-	f, limit := n.matching(), ` limit `+strconv.Itoa(s.pace.named+1)
-	var runs []string
+	q := s.now
+	q.words, q.noted, q.most = strings.Join(n.words, "\x00"), n.noted, s.pace.named
+	f, err := s.remembered.answer(ctx, q, func() (*found, error) { return s.ask(ctx, n) })
+	if err != nil || f.many {
+		return lead{}, false, err
+	}
+	l.seqs = slices.Clone(f.alone)
 	if n.noted {
-		if runs, l.seqs, err = s.notesOf(ctx, f.clause()+limit, f.args); err != nil {
-			return lead{}, false, err
-		}
-		if len(runs)+len(l.seqs) > s.pace.named {
-			return lead{}, false, nil
-		}
-		runs = distinct(runs)
-		l.spans = append(l.spans, span{columns: []string{"run_id"}, values: runs})
+		l.spans = append(l.spans, span{columns: []string{"run_id"}, values: f.runs})
 	}
-	oids, err := collect(ctx, s.tx, scanText, `select oid from person`+f.clause()+limit, f.args...)
-	if err != nil {
-		return lead{}, false, fmt.Errorf("looking up people: %w", err)
-	}
-	if len(oids) > s.pace.named {
-		return lead{}, false, nil
-	}
-	oids = distinct(oids)
 	if n.operator {
-		l.spans = append(l.spans, span{columns: []string{"operator_oid"}, values: oids})
+		l.spans = append(l.spans, span{columns: []string{"operator_oid"}, values: f.oids})
 	}
 	if n.target {
-		l.spans = append(l.spans, span{columns: []string{"target_oid"}, values: oids})
+		l.spans = append(l.spans, span{columns: []string{"target_oid"}, values: f.oids})
 	}
-	n.knows(oids, runs, l.seqs)
+	n.knows(f.oids, f.runs, f.alone)
 	return l, true, nil
+}
+
+// ask asks the dictionaries what has a name. The notes come first: they are fewer, and what is common is so in them.
+func (s *search) ask(ctx context.Context, n *name) (f *found, err error) {
+	f = &found{}
+	matching, limit := n.matching(), ` limit `+strconv.Itoa(s.pace.named+1)
+	if n.noted {
+		if f.runs, f.alone, err = s.notesOf(ctx, matching.clause()+limit, matching.args); err != nil {
+			return nil, err
+		}
+		if f.many = len(f.runs)+len(f.alone) > s.pace.named; f.many {
+			return f, nil
+		}
+		f.runs = distinct(f.runs)
+	}
+	if f.oids, err = collect(ctx, s.tx, scanText, `select oid from person`+matching.clause()+limit, matching.args...); err != nil {
+		return nil, fmt.Errorf("looking up people: %w", err)
+	}
+	f.many = len(f.oids) > s.pace.named
+	f.oids = distinct(f.oids)
+	return f, nil
 }
 
 // notesOf finds the runs, and the events without one, whose ticket or reason matches.

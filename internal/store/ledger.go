@@ -13,12 +13,13 @@ import (
 
 // Ledger appends to the ledger and reads it.
 type Ledger struct {
-	db   *DB
-	pace pace
+	db         *DB
+	pace       pace
+	remembered *remembered
 }
 
 // Ledger is the database's face for the ledger.
-func (db *DB) Ledger() *Ledger { return &Ledger{db, usual} }
+func (db *DB) Ledger() *Ledger { return &Ledger{db, usual, &remembered{}} }
 
 const (
 	defaultPage = 50

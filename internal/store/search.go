@@ -79,11 +79,14 @@ type search struct {
 	names   []*name
 	leads   []lead
 	lookUps int // how often the dictionaries were searched for leads
+
+	remembered *remembered
+	now        question // of how the ledger stands
 }
 
 // newSearch turns a query into conditions and leads. The time is a condition only: see walk.confine.
-func (l *Ledger) newSearch(ctx context.Context, tx *sqlTx, q audit.Query) (*search, error) {
-	s := &search{pace: l.pace, tx: tx, dialect: l.db.dialect}
+func (l *Ledger) newSearch(ctx context.Context, tx *sqlTx, q audit.Query, now question) (*search, error) {
+	s := &search{pace: l.pace, tx: tx, dialect: l.db.dialect, remembered: l.remembered, now: now}
 	s.is("kind", key(string(q.Kind)))
 	s.is("run_id", key(q.Run))
 	s.is("outcome", key(q.Outcome))

@@ -43,14 +43,17 @@ type walk struct {
 // walk begins the walk of a query.
 func (l *Ledger) walk(ctx context.Context, tx *sqlTx, q audit.Query, limit time.Duration) (*walk, error) {
 	w := &walk{begun: time.Now(), limit: limit}
-	if err := tx.QueryRowContext(ctx, `select next_event from ledger_head where id = 1`).Scan(&w.to); err != nil {
+	var now question
+	err := tx.QueryRowContext(ctx, `select next_event, edge from ledger_head where id = 1`).Scan(&now.events, &now.edge)
+	if err != nil {
 		return nil, fmt.Errorf("reading the head of the ledger: %w", err)
 	}
+	w.to = now.events
 	w.from = min(max(q.After, 0), w.to-1) + 1
 	if q.Before > 0 {
 		w.to = min(w.to, q.Before)
 	}
-	s, err := l.newSearch(ctx, tx, q)
+	s, err := l.newSearch(ctx, tx, q, now)
 	if err != nil {
 		return nil, err
 	}
