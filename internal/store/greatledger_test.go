@@ -20,7 +20,7 @@ import (
 // million is how many events the great ledger has, and version changes with what they are.
 const (
 	million = 1_000_000
-	version = "2"
+	version = "3"
 )
 
 // greatLedger opens a ledger of a million events, such as two years of a tenant of 100,000 people leave behind. It is
@@ -163,12 +163,10 @@ func buildGreatLedger(t *testing.T, db *store.DB) error {
 }
 
 func (c *chronicle) event(kind audit.Kind, operator int) audit.Event {
-	ms := c.at.UnixMilli()
 	p := greatPerson(operator)
 	p.TID, p.Address, p.Roles = tenant, "192.0.2.44", []string{"Evict.Responder"}
 	return audit.Event{
-		ID:   fmt.Sprintf("%08x-%04x-7%03x-8%03x-%012x", ms>>16, ms&0xffff, c.IntN(4096), c.IntN(4096), c.IntN(1<<48)),
-		Time: audit.FormatTime(c.at), Kind: kind, Cloud: cloud, Tenant: tenant, Operator: p,
+		ID: c.id(), Time: audit.FormatTime(c.at), Kind: kind, Cloud: cloud, Tenant: tenant, Operator: p,
 	}
 }
 
@@ -191,6 +189,12 @@ func (c *chronicle) flush() error {
 		return err
 	}
 	return c.db.Ledger().SaveCheckpoint(c.t.Context(), p, c.at)
+}
+
+// id is an id of ours, which tells its time; guid is one of Graph's, which tells nothing.
+func (c *chronicle) id() string {
+	ms := c.at.UnixMilli()
+	return fmt.Sprintf("%08x-%04x-7%03x-8%03x-%012x", ms>>16, ms&0xffff, c.IntN(4096), c.IntN(4096), c.IntN(1<<48))
 }
 
 func (c *chronicle) guid() string {
@@ -222,7 +226,7 @@ func (c *chronicle) of(r course, kind audit.Kind) audit.Event {
 func (c *chronicle) target(r course, who int) []audit.Event {
 	var list []audit.Event
 	proof := audit.Evidence{T0: audit.FormatTime(c.at), Before: audit.FormatTime(c.at.Add(-90 * time.Hour)),
-		ClientRequestID: c.guid()}
+		ClientRequestID: c.id()}
 	last, outcome := audit.TargetConfirmed, "confirmed"
 	switch c.IntN(400) {
 	case 0:
@@ -249,7 +253,7 @@ func (c *chronicle) target(r course, who int) []audit.Event {
 }
 
 func (c *chronicle) course(operator int) course {
-	return course{operator: operator, run: c.guid(), plan: c.guid(), ticket: fmt.Sprintf("INC-%06d", c.n),
+	return course{operator: operator, run: c.id(), plan: c.id(), ticket: fmt.Sprintf("INC-%06d", c.n),
 		reason: reasons[c.IntN(len(reasons))]}
 }
 

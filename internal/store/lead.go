@@ -187,7 +187,7 @@ func distinct(texts []string) []string {
 
 // id adds what is asked for by an id that may be of anything: a person, a run or a plan; or of whatever a ticket or a
 // reason names; or of an event. The ids of requests stand in the bytes of events alone, without an index, and are looked
-// for there when the id is none of those.
+// for there when the id is none of those; of a request of ours, along its target.
 func (s *search) id(ctx context.Context, id string) error {
 	ids := lead{spans: ofPerson(id)}
 	for _, column := range []string{"run_id", "plan_id"} {
@@ -214,14 +214,18 @@ func (s *search) id(ctx context.Context, id string) error {
 		}
 		return err
 	}
-	seqs, err := s.eventOf(ctx, id)
+	seqs, err := around(ctx, s.tx, id, `seq`, `id = $4`, id, scanSeq)
 	if err != nil || len(seqs) > 0 {
 		s.add("id || '' = ?", id)
 		s.leads = append(s.leads, lead{seqs: seqs})
 		return err
 	}
 	s.inBytes(id)
-	return nil
+	targets, err := around(ctx, s.tx, id, `target_oid`, `target_oid <> '' and body like $4`, containing(id), scanText)
+	if len(targets) > 0 { // the intent, and with it whose every event about this request is
+		s.lead(span{columns: []string{"target_oid"}, values: distinct(targets)})
+	}
+	return err
 }
 
 // inBytes looks for an id in the bytes of events, where it may be in upper case.
@@ -234,9 +238,11 @@ func (s *search) leadsOn(ctx context.Context, l lead) (bool, error) {
 	return len(found.seqs) > 0, err
 }
 
-// eventOf finds the event with an id. The ids of events tell their time (UUIDv7, RFC 9562, section 5.7), so that they
-// need no index of their own.
-func (s *search) eventOf(ctx context.Context, id string) ([]int64, error) {
+// around selects from the events of the moment that an id of ours tells (UUIDv7, RFC 9562, section 5.7), so that neither
+// ids of events nor of requests need an index of their own.
+func around[T any](
+	ctx context.Context, tx *sqlTx, id, column, condition string, arg any, scan func(scanner) (T, error),
+) ([]T, error) {
 	if id[14] != '7' {
 		return nil, nil
 	}
@@ -244,13 +250,13 @@ func (s *search) eventOf(ctx context.Context, id string) ([]int64, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the time of an id: %w", err)
 	}
-	const most, around = 5000, 1000 // events, milliseconds: the event's own time is read beside its id
-	seqs, err := collect(ctx, s.tx, scanSeq, `select seq from (select seq, id from ledger_event
-		where at_ms >= $1 and at_ms <= $2 order by at_ms, seq limit $3) e where id = $4`, at-around, at+around, most, id)
+	const most, tolerance = 5000, 1000 // events, milliseconds: an event's own time is read beside its id
+	found, err := collect(ctx, tx, scan, `select `+column+` from (select seq, id, target_oid, body from ledger_event
+		where at_ms >= $1 and at_ms <= $2 order by at_ms, seq limit $3) e where `+condition, at-tolerance, at+tolerance, most, arg)
 	if err != nil {
-		return nil, fmt.Errorf("looking up an event: %w", err)
+		return nil, fmt.Errorf("looking up the events of a moment: %w", err)
 	}
-	return seqs, nil
+	return found, nil
 }
 
 func scanSeq(s scanner) (seq int64, err error) {

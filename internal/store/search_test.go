@@ -598,6 +598,30 @@ func TestAnIDInTheBytesIsFoundInEitherCase(t *testing.T) {
 	})
 }
 
+// Microsoft's logs of Graph's calls name our id of a request, too.
+func TestARequestOfOursIsFoundHoweverFarBack(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		db := open()
+		at := noon.UnixMilli()
+		request := fmt.Sprintf("%08x-%04x-7abc-8000-000000000001", at>>16, at&0xffff)
+		var events []audit.Event
+		for i, kind := range []audit.Kind{audit.TargetAttempted, audit.TargetAccepted, audit.TargetConfirmed} {
+			e := event(kind, i*600) // confirmed long after
+			e.Target, e.Evidence = &audit.Person{OID: bernd, Name: "Bernd"}, &audit.Evidence{ClientRequestID: request}
+			events = append(events, e)
+		}
+		if err := db.Ledger().Append(t.Context(), events...); err != nil {
+			t.Fatal(err)
+		}
+		appended(t, db, 300)
+		found, err := db.Ledger().Paced(0, 9, 0, 0).Search(t.Context(), audit.Query{Text: request})
+		if err != nil || len(found.Records) != 3 || found.SearchedTo != 0 {
+			t.Errorf("%d events, searched to %d (%v), want all 3 at once", len(found.Records), found.SearchedTo, err)
+		}
+	})
+}
+
 func TestAPageAfterTheLastEventIsEmpty(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {

@@ -50,6 +50,15 @@ func (a *asker) targeted() audit.Event {
 	}
 }
 
+// accepted is a random event of an answer by Graph.
+func (a *asker) accepted() audit.Event {
+	for {
+		if e := a.targeted(); e.Evidence != nil && e.Evidence.RequestID != "" {
+			return e
+		}
+	}
+}
+
 func (a *asker) time() time.Time {
 	at, err := audit.ParseTime(a.some().Time)
 	if err != nil {
@@ -119,7 +128,8 @@ func questions() []question {
 			return audit.Query{From: at, To: at.Add(7 * 24 * time.Hour), Operator: oidOf(a.IntN(greatOperators)), Kind: audit.SignedIn}
 		}},
 		{"id of an event", func(a *asker) audit.Query { return audit.Query{Text: a.some().ID} }},
-		{"id of a request", func(a *asker) audit.Query { return audit.Query{Text: a.targeted().Evidence.ClientRequestID} }},
+		{"id of a request, ours", func(a *asker) audit.Query { return audit.Query{Text: a.targeted().Evidence.ClientRequestID} }},
+		{"id of a request, Graph's", func(a *asker) audit.Query { return audit.Query{Text: a.accepted().Evidence.RequestID} }},
 		{"all filters", func(a *asker) audit.Query {
 			e := a.targeted()
 			return audit.Query{Operator: e.Operator.OID, Target: e.Target.OID, Kind: e.Kind, Outcome: e.Outcome, Run: e.Run,
