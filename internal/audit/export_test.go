@@ -606,6 +606,9 @@ func (m monotone) Scan(_ context.Context, _ audit.Query, after, upTo int64, limi
 
 // Not parallel: it measures the heap.
 func TestMemoryStaysFlat(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the race detector needs memory of its own, and nothing happens at once here")
+	}
 	b := newMonotone(t, 200_000)
 	for _, q := range []audit.Query{{}, {Kind: full().Kind}} {
 		for _, f := range []audit.Format{audit.JSONLines, audit.CSV, audit.OCSF} {

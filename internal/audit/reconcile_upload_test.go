@@ -174,6 +174,9 @@ func FuzzReadUpload(f *testing.F) {
 // TestAHostileFileTakesNoMoreMemoryThanItsBytes: a list of nothing takes many times its bytes when it is taken apart. Not
 // parallel: it counts what is allocated.
 func TestAHostileFileTakesNoMoreMemoryThanItsBytes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the race detector needs memory of its own, and nothing happens at once here")
+	}
 	const size = 20 << 20
 	many := func(s string) string { return strings.Repeat(s, size/len(s)) }
 	for name, text := range map[string]string{

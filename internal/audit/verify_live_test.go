@@ -639,6 +639,9 @@ func (e endless) Rows(_ context.Context, after, upTo int64, limit int) ([]audit.
 }
 
 func TestVerificationHoldsOneChunkOfALedger(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the race detector needs memory of its own, and nothing happens at once here")
+	}
 	key := newSigner(t, "evict")
 	l := newEndless(t, 30_000, key)
 	var least, largest uint64

@@ -194,6 +194,7 @@ func writes() []write {
 // caller has to look. State and events never part.
 func TestAWriteHappensWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
+	long(t)
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
 		_ = open // each case has a database of its own
 		engine := storetest.SQLite

@@ -132,6 +132,15 @@ func cuts(oids ...string) []revoke.Cut {
 	return out
 }
 
+// long leaves a long test in which one thing happens after the other out with -short: the race detector has nothing to
+// find in it.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: it is long, and nothing happens at once")
+	}
+}
+
 // past opens the test's database past the store.
 func past(t testing.TB, o store.Options) *sql.DB {
 	t.Helper()

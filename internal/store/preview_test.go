@@ -381,6 +381,7 @@ func TestAListThatIsFrozenOrFailedTakesNobodyIn(t *testing.T) {
 // anybody, and may be frozen again or is cleared away.
 func TestAFreezeThatBreaksOffIsHarmless(t *testing.T) {
 	t.Parallel()
+	long(t)
 	const n = 4500 // three chunks
 	points := []struct {
 		point string
@@ -664,6 +665,7 @@ func conflict(err error) bool { return errors.Is(err, revoke.ErrConflict) }
 
 func TestPreviewsThatNeverRanArePurgedWithTheirLists(t *testing.T) {
 	t.Parallel()
+	long(t)
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
 		db, o := optionsOf(t, open)
 		old := func(n int) revoke.Preview {

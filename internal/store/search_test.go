@@ -316,6 +316,7 @@ func seedOf(t *testing.T) uint64 {
 
 func TestEverySearchFindsWhatLookingAtEveryEventFinds(t *testing.T) {
 	t.Parallel()
+	long(t)
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
 		d, db := newDice(seedOf(t)), open()
 		n := randomLedger(t, db, d, 700)

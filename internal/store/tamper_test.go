@@ -401,6 +401,7 @@ func TestEachTamperingIsFoundAndNamed(t *testing.T) {
 
 func TestAFlippedByteOfAnyEventIsFoundAndNamed(t *testing.T) {
 	t.Parallel()
+	long(t)
 	onBoth(t, func(t *testing.T, fresh func(testing.TB) store.Options) {
 		w := newTrial(t, fresh(t))
 		flip := func(seq int64, at int) {

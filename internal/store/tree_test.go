@@ -307,6 +307,7 @@ func execute(t testing.TB, db *sql.DB, statements ...string) {
 // A database from before the tree has the same events, and nothing of the migration's tables.
 func TestPlantingAnOldLedgerEqualsAppendingIt(t *testing.T) {
 	t.Parallel()
+	long(t)
 	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
 		db, o := optionsOf(t, open)
 		hostile := event(audit.TargetFailed, 6006)
