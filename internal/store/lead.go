@@ -96,10 +96,20 @@ func scanHead(s scanner) (h head, err error) {
 // mostLookUps is how often the dictionaries are searched for leads: each time takes as long as they are.
 const mostLookUps = 3
 
-// lookUp finds a lead among names, in the dictionaries. One is enough; a long name fits fewer people than a short one.
+// lookUp finds a lead among names, in the dictionaries. One is enough: an operator's is the last choice, since operators
+// have very many events; a long name fits fewer people than a short one.
 func (s *search) lookUp(ctx context.Context, names []*name) error {
 	length := func(n *name) int { return len(strings.Join(n.words, " ")) }
-	names = slices.SortedStableFunc(slices.Values(names), func(a, b *name) int { return length(b) - length(a) })
+	names = slices.SortedStableFunc(slices.Values(names), func(a, b *name) int {
+		switch {
+		case a.target == b.target:
+			return length(b) - length(a)
+		case a.target:
+			return -1
+		default:
+			return 1
+		}
+	})
 	for _, n := range names[:min(len(names), mostLookUps-s.lookUps)] {
 		l, ok, err := s.leadOf(ctx, n)
 		if err != nil {

@@ -599,6 +599,25 @@ func TestAnIDInTheBytesIsFoundInEitherCase(t *testing.T) {
 	})
 }
 
+func TestATargetsNameLeadsRatherThanAnOperators(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		db := open()
+		events := make([]audit.Event, 300)
+		for i := range events {
+			events[i] = event(audit.TargetAttempted, i)
+			events[i].Target = &audit.Person{OID: oidOf(i % 100), Name: fmt.Sprint("Person ", i%100)}
+		}
+		if err := db.Ledger().Append(t.Context(), events...); err != nil {
+			t.Fatal(err)
+		}
+		found, err := db.Ledger().Paced(0, 9, 0, 0).Search(t.Context(), audit.Query{Operator: "anna ö. admin", Target: "person 7"})
+		if err != nil || len(found.Records) != 33 || found.SearchedTo != 0 {
+			t.Errorf("%d events, searched to %d (%v), want all 33 at once", len(found.Records), found.SearchedTo, err)
+		}
+	})
+}
+
 // Microsoft's logs of Graph's calls name our id of a request, too.
 func TestARequestOfOursIsFoundHoweverFarBack(t *testing.T) {
 	t.Parallel()
