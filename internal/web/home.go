@@ -27,10 +27,7 @@ func (s *Server) showHome(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Runs = runRows(runs, s.Now())
 	page.Needs = s.needs(r)
-	if n := s.verdict(r); n.Text != "" {
-		need := templates.Need{Tag: templates.Tag{Label: "ledger", Tone: n.Tone}, Title: n.Title, Text: n.Text, Action: n.Link}
-		page.Needs = append([]templates.Need{need}, page.Needs...)
-	}
+	page.Needs = append(s.needsOfLedger(r), page.Needs...)
 	if page.ShowRoles {
 		me, err := s.Directory.Me(r.Context(), v.session.Tokens(), v.who)
 		page.Roles, page.RolesUnread = myRoles(me, err, s.Now())
@@ -50,6 +47,25 @@ func needSignIn(href string) templates.Need {
 		Text:   "Until then you can read here, but not look anybody up or revoke.",
 		Action: templates.Link{Label: "Sign in again", Href: href},
 	}
+}
+
+// needsOfLedger is what is wrong with the ledger, for whoever may read it: what its watch holds against the newest events,
+// and what the last verification found.
+func (s *Server) needsOfLedger(r *http.Request) (out []templates.Need) {
+	add := func(tone templates.Tone, title, text string, action templates.Link) {
+		out = append(out, templates.Need{Tag: templates.Tag{Label: "ledger", Tone: tone}, Title: title, Text: text, Action: action})
+	}
+	if n := s.verdict(r); n.Text != "" {
+		add(n.Tone, n.Title, n.Text, n.Link)
+	}
+	if s.Notary == nil || !at(r).who.Roles.MayOpen("ledger.verify") {
+		return out
+	}
+	if wrong := s.Notary.Standing().Problems; len(wrong) > 0 {
+		add(templates.ToneNo, "Something is wrong with the ledger. Nothing is signed while it is so.",
+			cut(wrong[0].Text, verdictText), templates.Link{Label: "Open the ledger", Href: "/ledger"})
+	}
+	return out
 }
 
 // needs lists what waits for this operator: their runs that stand still, and those that ended without proof.

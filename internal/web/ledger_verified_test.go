@@ -69,14 +69,29 @@ func TestAVerificationThatWasAlteredOrNotRecordedCountsToo(t *testing.T) {
 	has(t, "altered", doc, "The record of the last verification was altered")
 }
 
+func TestWhatTheWatchHoldsAgainstTheLedgerStandsOnHome(t *testing.T) {
+	t.Parallel()
+	b, a, c := newJudged(t)
+	a.tell(t, verifiedEvent(intact, "10", "0"))
+	c.standing.Problems = []audit.Problem{{Text: "Events 5 to 9 are missing."}, {Text: "Event 12 was altered."}}
+	w, doc := b.get(t, "/", false)
+	wantStatus(t, w, http.StatusOK)
+	has(t, "home", doc, "Nothing is signed", "Events 5 to 9 are missing.")
+	if doc.Find("main .needs .tag.no").Length() != 1 || doc.Find("main a[href='/ledger']:contains('Open the ledger')").Length() != 1 {
+		t.Error("the alarm is not red, or does not lead to the ledger")
+	}
+}
+
 func TestWhoMayNotReadTheLedgerIsNotToldOfIt(t *testing.T) {
 	t.Parallel()
 	b, a, _ := newJudged(t)
 	a.tell(t, faulty("1", "Event 8 was altered."))
 	b.who.Roles = operator.Roles{operator.Responder}
 	ctx := context.WithValue(t.Context(), visitKey{}, &visit{who: b.who})
-	if n := b.verdict(httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)); n.Text != "" {
-		t.Errorf("a Responder reads %q", n.Text)
+	b.Server.Notary.(*clerk).standing.Problems = []audit.Problem{{Text: "Event 9 was altered."}}
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+	if n := b.verdict(r); n.Text != "" || len(b.needsOfLedger(r)) != 0 {
+		t.Errorf("a Responder reads %q, %v", n.Text, b.needsOfLedger(r))
 	}
 }
 
