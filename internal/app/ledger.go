@@ -131,20 +131,9 @@ func (l *Ledger) Manifest(ctx context.Context, q audit.Query) (audit.Manifest, e
 	if err != nil {
 		return audit.Manifest{}, err
 	}
-	m := audit.Manifest{
-		Cloud: cloud, Tenant: tenant, Rehearsal: cloud == auth.SimulatorName, At: audit.FormatTime(time.Now()),
-		By: audit.Person{Name: "command line"}, Query: q, Version: Version(),
-	}
-	head, err := l.Head(ctx)
-	if err != nil {
-		return m, err
-	}
-	m.Size, m.Root, m.Removed = head.Size, head.Root, head.Removed
-	if m.Keys, err = notary.KeysOf(ctx, l, cloud, tenant); err != nil {
-		return m, err
-	}
-	c, _, err := notary.NewestSigned(ctx, l, m.Keys, head.Size)
-	m.Checkpoint = c.Note
+	m, err := notary.ManifestOf(ctx, l, cloud, tenant)
+	m.Rehearsal, m.At, m.By = cloud == auth.SimulatorName, audit.FormatTime(time.Now()), audit.Person{Name: "command line"}
+	m.Query, m.Version = q, Version()
 	return m, err
 }
 

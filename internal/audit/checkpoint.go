@@ -103,7 +103,7 @@ func NewSigner(secret string) (*Signer, error) {
 // Public is the verifier key: what an auditor keeps, and what the ledger names.
 func (s *Signer) Public() string { return s.public }
 
-// LogValue and String hide the key.
+// String hides the key.
 func (s *Signer) String() string { return "[redacted]" }
 
 // Sign signs a tree head.

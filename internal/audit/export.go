@@ -41,7 +41,7 @@ func (m Manifest) whole() bool {
 
 // ExportSource is a ledger to export from.
 type ExportSource interface {
-	// Scan reads matching events in ascending order: after < seq <= upTo, at most limit. None means that there are none.
+	// Scan reads matching events in ascending order: after < seq <= upTo, at most limit; fewer than that are the last ones.
 	// One whose bytes are no event, because somebody altered them, still comes with its bytes: they are evidence.
 	Scan(ctx context.Context, q Query, after, upTo int64, limit int) ([]Record, error)
 	Hashes(ctx context.Context, indexes []int64) ([]Hash, error)
@@ -77,7 +77,7 @@ func Export(ctx context.Context, src ExportSource, f Format, m Manifest, w io.Wr
 	if err := to.begin(); err != nil {
 		return 0, err
 	}
-	err = scanAll(ctx, src, m, func(records []Record) error {
+	err = scanAll(ctx, src, m.Query, m.Size, func(records []Record) error {
 		found, err := withLeaves(records, read)
 		if err != nil {
 			return err
@@ -109,9 +109,9 @@ func newExportForm(f Format, m Manifest, read Hashes, out *bufio.Writer) (export
 	return nil, fmt.Errorf("there is no export format %q", f)
 }
 
-// scanAll hands over what the manifest's query selects, in chunks.
-func scanAll(ctx context.Context, src ExportSource, m Manifest, each func([]Record) error) error {
-	q, after, upTo := m.Query, m.Query.After, m.Size
+// scanAll hands over what a query selects among the first upTo events, in chunks.
+func scanAll(ctx context.Context, src ExportSource, q Query, upTo int64, each func([]Record) error) error {
+	after := q.After
 	if q.Before != 0 {
 		upTo = min(upTo, q.Before-1)
 	}
@@ -121,16 +121,16 @@ func scanAll(ctx context.Context, src ExportSource, m Manifest, each func([]Reco
 		if err != nil {
 			return err
 		}
-		if len(records) == 0 {
-			return nil
-		}
 		for _, r := range records {
 			if r.Seq <= after || r.Seq > upTo {
 				return fmt.Errorf("event %d came after event %d, of %d", r.Seq, after, upTo)
 			}
 			after = r.Seq
 		}
-		if err := each(records); err != nil {
+		if len(records) > 0 {
+			err = each(records)
+		}
+		if err != nil || len(records) < exportChunk {
 			return err
 		}
 	}

@@ -14,9 +14,6 @@ var ErrTooMany = errors.New("too many rows for one comparison")
 // and the time that an answer took.
 const claimsMargin = time.Hour
 
-// claimsChunk is how many events are read at a time.
-const claimsChunk = 1000
-
 // Claims reads from a ledger what it says of revocations in the window, and Slack beside it. More than MaxClaims is
 // ErrTooMany.
 func Claims(ctx context.Context, src ExportSource, upTo int64, w Window) ([]Ours, error) {
@@ -34,21 +31,14 @@ func Claims(ctx context.Context, src ExportSource, upTo int64, w Window) ([]Ours
 }
 
 func eachRecord(ctx context.Context, src ExportSource, q Query, upTo int64, each func(Record) error) error {
-	for after := int64(0); ; {
-		found, err := src.Scan(ctx, q, after, upTo, claimsChunk)
-		if err != nil {
-			return err
-		}
-		for _, r := range found {
+	return scanAll(ctx, src, q, upTo, func(records []Record) error {
+		for _, r := range records {
 			if err := each(r); err != nil {
 				return err
 			}
-			after = r.Seq
 		}
-		if len(found) < claimsChunk {
-			return nil
-		}
-	}
+		return nil
+	})
 }
 
 // claimKey names one call: each has its own row in Entra's log.

@@ -87,10 +87,10 @@ func (c *checker) removedThrough() (through, count int64) {
 	for _, r := range c.removals {
 		switch {
 		case r.Through < 1 || r.Through >= r.seq || !slices.Contains(counts, r.by):
-			c.found.once(UnknownKey, r.seq, r.seq, "Event "+grouped(r.seq)+" says that retention removed events, and no key of the ledger signed that.")
+			c.found.once(UnknownKey, r.seq, r.seq, "Event "+Grouped(r.seq)+" says that retention removed events, and no key of the ledger signed that.")
 		case r.Through <= through:
-			c.found.once(Misplaced, r.seq, r.seq, "Event "+grouped(r.seq)+" says what an earlier one said before: that retention removed the events up to "+
-				grouped(r.Through)+".")
+			c.found.once(Misplaced, r.seq, r.seq, "Event "+Grouped(r.seq)+" says what an earlier one said before: that retention removed the events up to "+
+				Grouped(r.Through)+".")
 		default:
 			through, count = r.Through, count+r.Events
 		}
@@ -102,6 +102,6 @@ func (c *checker) removedThrough() (through, count int64) {
 func (c *checker) fewerRemoved(through, count int64) {
 	if c.report.Removed > count {
 		c.found.once(Missing, 1, through, fmt.Sprintf("Of the events 1 to %s, retention removed %s, as is recorded and signed; %s are gone.",
-			grouped(through), grouped(count), grouped(c.report.Removed)))
+			Grouped(through), Grouped(count), Grouped(c.report.Removed)))
 	}
 }

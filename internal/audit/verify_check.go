@@ -34,7 +34,12 @@ type checker struct {
 	runs      map[string]int64 // events so far of each run that is open
 	removals  []recordedRemoval
 	rollbacks []rollback
+
+	gaps   []span // events that are not there themselves: removed, or missing
+	absent int64  // events that are neither there nor removed
 }
+
+type span struct{ from, to int64 }
 
 // contradiction is a checkpoint, and those of the same key that follow it, whose root the tree does not have.
 type contradiction struct {
@@ -76,21 +81,21 @@ func (c *checker) body(seq int64, body []byte, leaf Hash, elsewhere func(seq int
 	switch {
 	case hash != leaf && (err != nil || e.Seq == seq || elsewhere == nil || !elsewhere(e.Seq, hash)):
 		c.found.add(Altered, "", seq, seq, func(from, to int64) string {
-			return events(from, to, "was altered: its bytes do not fit the hash that the tree holds of it.",
+			return Events(from, to, "was altered: its bytes do not fit the hash that the tree holds of it.",
 				"were altered: their bytes do not fit the hashes that the tree holds of them.")
 		})
 	case err != nil:
 		c.found.add(Unreadable, "", seq, seq, func(from, to int64) string {
-			return events(from, to, "cannot be read: its bytes are not an event.", "cannot be read: their bytes are not events.")
+			return Events(from, to, "cannot be read: its bytes are not an event.", "cannot be read: their bytes are not events.")
 		})
 	case e.Seq != seq:
 		c.found.add(Misplaced, "", seq, seq, func(from, to int64) string {
-			return events(from, to, "is out of place: its bytes are those of event ", "are out of place: the first has the bytes of event ") +
-				grouped(e.Seq) + "."
+			return Events(from, to, "is out of place: its bytes are those of event ", "are out of place: the first has the bytes of event ") +
+				Grouped(e.Seq) + "."
 		})
 	case e.V != version:
 		c.found.add(Unreadable, "version", seq, seq, func(from, to int64) string {
-			return events(from, to, "is", "are") + " of a form that this program does not know: v is " + strconv.Itoa(e.V) + "."
+			return Events(from, to, "is", "are") + " of a form that this program does not know: v is " + strconv.Itoa(e.V) + "."
 		})
 	default:
 		good = true
@@ -108,14 +113,14 @@ func (c *checker) take(e Event) {
 	c.keys.origin = c.origin
 	if is != c.origin {
 		c.found.add(WrongOrigin, is, e.Seq, e.Seq, func(from, to int64) string {
-			return events(from, to, "is", "are") + " of another ledger: " + quoted(is) + ", not " + quoted(c.origin) + "."
+			return Events(from, to, "is", "are") + " of another ledger: " + quoted(is) + ", not " + quoted(c.origin) + "."
 		})
 	}
 	switch e.Kind {
 	case LedgerKey:
 		var wrong string
 		if c.keys.tree, wrong = c.keys.tree.follow(keyChangeOf(e), c.origin, c.partial); wrong != "" {
-			c.found.once(UnknownKey, e.Seq, e.Seq, "Event "+grouped(e.Seq)+" "+wrong+".")
+			c.found.once(UnknownKey, e.Seq, e.Seq, "Event "+Grouped(e.Seq)+" "+wrong+".")
 		}
 	case LedgerRemoved:
 		c.takeRemoval(e)
@@ -156,16 +161,16 @@ func (c *checker) inRun(seq int64, kind Kind, run string, detail map[string]stri
 	says, told := detail["events"]
 	if last := detail["last_seq"]; told && last != strconv.FormatInt(seq, 10) {
 		c.found.once(RunGap, seq, seq, fmt.Sprintf("Run %s is incomplete: its closing event %s says that the last one is %s.",
-			quoted(run), grouped(seq), quoted(last)))
+			quoted(run), Grouped(seq), quoted(last)))
 	}
 	switch {
 	case !told:
 	case n == 0 && !begun:
 		c.found.once(RunGap, seq, seq, fmt.Sprintf("Run %s is incomplete: it is closed by event %s, which counts %s events, and its beginning is not there.",
-			quoted(run), grouped(seq), quoted(says)))
+			quoted(run), Grouped(seq), quoted(says)))
 	case n > 0 && says != strconv.FormatInt(n, 10):
 		c.found.once(RunGap, seq, seq, fmt.Sprintf("Run %s is incomplete: its closing event %s counts %s events, and %s.",
-			quoted(run), grouped(seq), quoted(says), thereAre(n)))
+			quoted(run), Grouped(seq), quoted(says), thereAre(n)))
 	}
 }
 
@@ -173,7 +178,7 @@ func thereAre(n int64) string {
 	if n == 1 {
 		return "1 is there"
 	}
-	return grouped(n) + " are there"
+	return Grouped(n) + " are there"
 }
 
 // grow adds an event to both trees.
@@ -181,6 +186,15 @@ func (c *checker) grow(hash, leaf Hash) {
 	c.bodies.appendHash(hash)
 	c.leaves.appendHash(leaf)
 	c.ownDue()
+}
+
+// gap notes an event that is not there itself. Whether retention removed it is known at the end, from an event after it.
+func (c *checker) gap(seq int64) {
+	if n := len(c.gaps); n > 0 && c.gaps[n-1].to+1 == seq {
+		c.gaps[n-1].to = seq
+	} else {
+		c.gaps = append(c.gaps, span{seq, seq}) // as many as events of kind ledger.* were kept among those removed
+	}
 }
 
 // ownDue checks those of the auditor's checkpoints that are of the size that the tree has now.

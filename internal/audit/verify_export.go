@@ -24,8 +24,6 @@ type fileCheck struct {
 	signed *Checkpoint // the manifest's, until the tree has its size
 	last   int64       // sequence number of the line before
 	first  int64
-	absent int64  // events that a whole export has not
-	gaps   []span // of which it has the hash only
 	ended  bool
 }
 
@@ -42,14 +40,15 @@ type fileLine struct {
 	Proof   []Hash          `json:"proof"`
 }
 
-// consistencyLine is the one line of a proof that one tree is the beginning of another.
-type consistencyLine struct {
-	Consistency int     `json:"evict_consistency"`
-	Origin      string  `json:"origin"`
-	From        string  `json:"from"`
-	To          string  `json:"to"`
-	Proof       []Hash  `json:"proof"`
-	Keys        Keyring `json:"keys"`
+// Consistency is a proof that the tree of one checkpoint is the beginning of another's, as a file of one line holds it.
+type Consistency struct {
+	Version   int     `json:"evict_consistency"` // of this form, 1
+	Origin    string  `json:"origin"`
+	Rehearsal string  `json:"rehearsal,omitempty"` // Rehearsed, on a simulated tenant
+	From      string  `json:"from"`                // notes
+	To        string  `json:"to"`
+	Proof     []Hash  `json:"proof"` // as ProveConsistency makes it
+	Keys      Keyring `json:"keys"`
 }
 
 // ErrNotExport is for a file that cannot be verified at all. Its text says why.
@@ -127,7 +126,7 @@ func (f *fileCheck) export(ctx context.Context) (Report, error) {
 			break
 		}
 		if errors.Is(err, errLongLine) {
-			f.found.once(Unreadable, 0, 0, fmt.Sprintf("Line %s is longer than 4 MB.", grouped(f.lines+1)))
+			f.found.once(Unreadable, 0, 0, fmt.Sprintf("Line %s is longer than 4 MB.", Grouped(f.lines+1)))
 			break
 		}
 		if err != nil {
@@ -151,9 +150,9 @@ func (f *fileCheck) badLine(sense, what string) {
 	at := f.lines
 	f.found.add(Unreadable, "line "+sense, at, at, func(from, to int64) string {
 		if from == to {
-			return fmt.Sprintf("Line %s %s.", grouped(from), what)
+			return fmt.Sprintf("Line %s %s.", Grouped(from), what)
 		}
-		return fmt.Sprintf("Each of the lines %s to %s %s.", grouped(from), grouped(to), what)
+		return fmt.Sprintf("Each of the lines %s to %s %s.", Grouped(from), Grouped(to), what)
 	})
 }
 
@@ -204,19 +203,20 @@ func (f *fileCheck) entry(line fileLine) {
 	case line.End:
 		f.end(line)
 	case line.Seq < 1 || line.Seq > f.m.Size:
-		f.badLine("number", "has an event that is not one of the tree's "+grouped(f.m.Size))
+		f.badLine("number", "has an event that is not one of the tree's "+Grouped(f.m.Size))
 	case line.Seq == f.last:
-		f.found.once(Misplaced, line.Seq, line.Seq, fmt.Sprintf("Event %s stands twice, the second time in line %s.", grouped(line.Seq), grouped(f.lines)))
+		f.found.once(Misplaced, line.Seq, line.Seq, fmt.Sprintf("Event %s stands twice, the second time in line %s.", Grouped(line.Seq), Grouped(f.lines)))
 	case line.Seq < f.last:
 		f.found.once(Misplaced, line.Seq, line.Seq, fmt.Sprintf("Event %s is out of place: it stands after event %s, in line %s.",
-			grouped(line.Seq), grouped(f.last), grouped(f.lines)))
+			Grouped(line.Seq), Grouped(f.last), Grouped(f.lines)))
 	case removed && f.partial || removed == (line.Body != nil):
 		f.badLine("body", "is not an event of this export")
 	default:
 		f.reach(line.Seq)
 		if removed {
 			f.grow(line.Leaf, line.Leaf)
-			f.removedLine(line.Seq)
+			f.gap(line.Seq)
+			f.report.Removed++
 		} else {
 			f.event(line)
 		}
@@ -239,17 +239,7 @@ func (f *fileCheck) reach(seq int64) {
 func (f *fileCheck) missing(from, to int64, why string) {
 	f.absent += to - from + 1
 	f.broken = true
-	f.found.once(Missing, from, to, events(from, to, "is missing", "are missing")+why)
-}
-
-// removedLine notes an event of which only the hash is left. Whether that was recorded is known at the end.
-func (f *fileCheck) removedLine(seq int64) {
-	f.report.Removed++
-	if n := len(f.gaps); n > 0 && f.gaps[n-1].to+1 == seq {
-		f.gaps[n-1].to = seq
-	} else {
-		f.gaps = append(f.gaps, span{seq, seq})
-	}
+	f.found.once(Missing, from, to, Events(from, to, "is missing", "are missing")+why)
 }
 
 func (f *fileCheck) event(line fileLine) {
@@ -275,7 +265,7 @@ func (f *fileCheck) proven(line fileLine, hash Hash) bool {
 	}
 	if hash == line.Leaf || !in(line.Leaf) {
 		f.found.add(Unproven, "", line.Seq, line.Seq, func(from, to int64) string {
-			return events(from, to, "is not proven: its proof does not lead to the tree that the export names.",
+			return Events(from, to, "is not proven: its proof does not lead to the tree that the export names.",
 				"are not proven: their proofs do not lead to the tree that the export names.")
 		})
 	}
@@ -292,8 +282,8 @@ func (f *fileCheck) end(line fileLine) {
 	}
 	if line.Events != f.report.Events || removed != f.report.Removed || line.First != f.first || line.Last != f.last {
 		f.found.once(Missing, 0, 0, fmt.Sprintf("The export says at its end that it holds %s and %s removed, %s to %s: there are %s and %s, %s to %s.",
-			number(line.Events, "event"), grouped(removed), grouped(line.First), grouped(line.Last),
-			grouped(f.report.Events), grouped(f.report.Removed), grouped(f.first), grouped(f.last)))
+			number(line.Events, "event"), Grouped(removed), Grouped(line.First), Grouped(line.Last),
+			Grouped(f.report.Events), Grouped(f.report.Removed), Grouped(f.first), Grouped(f.last)))
 	}
 }
 
@@ -306,7 +296,7 @@ func (f *fileCheck) finish() error {
 			return err
 		}
 	} else {
-		f.found.once(Unreadable, 0, 0, fmt.Sprintf("The export is cut off after event %s: its last line is not there.", grouped(f.last)))
+		f.found.once(Unreadable, 0, 0, fmt.Sprintf("The export is cut off after event %s: its last line is not there.", Grouped(f.last)))
 	}
 	if f.partial {
 		f.comparePart()
@@ -328,7 +318,7 @@ func (f *fileCheck) compareWhole() {
 		if from := max(g.from, recorded+1); from <= g.to {
 			f.absent += g.to - from + 1
 			f.report.Removed -= g.to - from + 1
-			f.found.once(Missing, from, g.to, events(from, g.to, "is missing", "are missing")+": no signed event says that retention removed them.")
+			f.found.once(Missing, from, g.to, Events(from, g.to, "is missing", "are missing")+": no signed event says that retention removed them.")
 		}
 	}
 	f.fewerRemoved(recorded, count)
@@ -338,7 +328,7 @@ func (f *fileCheck) compareWhole() {
 	}
 	from := min(max(f.ownHeld, f.keys.reach(f.keys.counting()))+1, max(f.m.Size, 1))
 	f.found.once(Unproven, from, f.m.Size, fmt.Sprintf("The events do not make the tree that the export names: "+
-		"something among the events %s to %s was altered together with its hash, or the root was.", grouped(from), grouped(f.m.Size)))
+		"something among the events %s to %s was altered together with its hash, or the root was.", Grouped(from), Grouped(f.m.Size)))
 }
 
 // comparePart holds the checkpoints against the root that the events' proofs lead to.
@@ -378,15 +368,12 @@ func (f *fileCheck) covers() {
 	but := f.but() + "."
 	if f.partial {
 		add(fmt.Sprintf("%s of a tree of %s: their bytes, and that they are in the tree at their numbers%s",
-			number(r.Events, "event"), grouped(r.Size), but))
+			number(r.Events, "event"), Grouped(r.Size), but))
 		add("This is a part of the ledger: that it holds all that was asked for, or that there is nothing else, does not show.")
 	} else {
-		add(fmt.Sprintf("Events 1 to %s: their bytes, their order, and that none is missing%s", grouped(r.Size), but))
+		f.coversAll()
 	}
-	if r.Removed > 0 {
-		add(fmt.Sprintf("Of %s, removed by retention and recorded as such, only hashes are left: "+
-			"that they were there is shown, what they said is not.", number(r.Removed, "event")))
-	}
+	f.coversRemoved()
 	if f.countRun && r.Events > 0 {
 		add("Each closed run in it has as many events as its closing event counts" + but)
 	}
@@ -399,7 +386,7 @@ func (f *fileCheck) covers() {
 
 // consistency verifies a proof that one tree is the beginning of another.
 func (f *fileCheck) consistency(first []byte) (Report, error) {
-	var line consistencyLine
+	var line Consistency
 	if json.Unmarshal(first, &line) != nil {
 		return f.unreadable("The proof of consistency cannot be read.")
 	}
@@ -427,10 +414,10 @@ func (f *fileCheck) consistency(first []byte) (Report, error) {
 	if CheckConsistency(line.Proof, to.Size, to.Root, from.Size, from.Root) == nil {
 		root[from.Size] = from.Root
 		f.report.Covers = append(f.report.Covers, fmt.Sprintf("The tree of %s is the beginning of the tree of %s: among the first %s nothing was changed, "+
-			"removed or put in between the two checkpoints.", number(from.Size, "event"), grouped(to.Size), grouped(from.Size)))
+			"removed or put in between the two checkpoints.", number(from.Size, "event"), Grouped(to.Size), Grouped(from.Size)))
 	} else {
 		f.found.once(Inconsistent, 0, 0, fmt.Sprintf("It is not proven that the tree of %s is the beginning of the tree of %s: "+
-			"the proof does not lead from one to the other.", number(from.Size, "event"), grouped(to.Size)))
+			"the proof does not lead from one to the other.", number(from.Size, "event"), Grouped(to.Size)))
 	}
 	f.report.Covers = append(f.report.Covers, "There are no events in this file.")
 	f.compareOwn(root)

@@ -62,8 +62,8 @@ func (f *findings) problems() []Problem {
 	return out
 }
 
-// grouped writes a number with thousands separators.
-func grouped(n int64) string {
+// Grouped writes a number for people, with thousands separators: "1,204".
+func Grouped(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "," + s[i:]
@@ -79,15 +79,15 @@ func quoted(s string) string {
 	return strconv.Quote(s)
 }
 
-// events names a range as the beginning of a sentence, "Event 5 was" or "Events 5 to 9 were", with the verb that fits.
-func events(from, to int64, one, many string) string {
+// Events names a range as the beginning of a sentence, "Event 5 was" or "Events 5 to 9 were", with the verb that fits.
+func Events(from, to int64, one, many string) string {
 	switch to {
 	case from:
-		return "Event " + grouped(from) + " " + one
+		return "Event " + Grouped(from) + " " + one
 	case from + 1:
-		return "Events " + grouped(from) + " and " + grouped(to) + " " + many
+		return "Events " + Grouped(from) + " and " + Grouped(to) + " " + many
 	}
-	return "Events " + grouped(from) + " to " + grouped(to) + " " + many
+	return "Events " + Grouped(from) + " to " + Grouped(to) + " " + many
 }
 
 // number counts things: "1 event", "1,204 events".
@@ -95,5 +95,5 @@ func number(n int64, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return grouped(n) + " " + one + "s"
+	return Grouped(n) + " " + one + "s"
 }

@@ -173,12 +173,12 @@ func (s *signatures) strangers() []string {
 		}
 		what := fmt.Sprintf("The checkpoint of %s is", number(one.first, "event"))
 		if one.count > 1 {
-			what = fmt.Sprintf("%s checkpoints, of %s to %s events, are", grouped(one.count), grouped(one.first), grouped(one.last))
+			what = fmt.Sprintf("%s checkpoints, of %s to %s events, are", Grouped(one.count), Grouped(one.first), Grouped(one.last))
 		}
 		who := "an unknown key, " + quoted(by.name) + ": the ledger does not name it"
 		switch {
 		case by.replaced != 0:
-			who = keyName(by.name) + ", which event " + grouped(by.replaced) + " had replaced: whoever signed it used a key that was out of use"
+			who = keyName(by.name) + ", which event " + Grouped(by.replaced) + " had replaced: whoever signed it used a key that was out of use"
 		case by.known:
 			who = keyName(by.name) + ", which none of your keys vouches for"
 		case len(s.own) > 0:

@@ -23,16 +23,12 @@ type live struct {
 	head     Head
 	edge     []Hash // of the hashes as they are stored: each is held against those beneath it
 	stored   []Signed
-	read     int64 // checkpoints up to this size were read
-	gaps     []span
+	read     int64   // checkpoints up to this size were read
 	believed []Event // of the chunk that is being read
 	days     map[dayKind]*DayCount
-	absent   int64 // events that are neither there nor removed
 	cut      int64 // where events and hashes end before the head does; -1: they do not
 	progress func(done, of int64)
 }
-
-type span struct{ from, to int64 }
 
 type dayKind struct {
 	day  string
@@ -98,8 +94,8 @@ func (l *live) searches(ctx context.Context) error {
 	l.believed = l.believed[:0]
 	for _, seq := range unfound {
 		l.found.add(IndexDiffers, "words", seq, seq, func(from, to int64) string {
-			return "The names and words that searches go by lack some: by them " + strings.ToLower(events(from, to, "is", "are")[:1]) +
-				events(from, to, "is", "are")[1:] + " not found."
+			return "The names and words that searches go by lack some: by them " + strings.ToLower(Events(from, to, "is", "are")[:1]) +
+				Events(from, to, "is", "are")[1:] + " not found."
 		})
 	}
 	return err
@@ -123,7 +119,9 @@ func (l *live) chunk(ctx context.Context, after, to int64, rows []Row) error {
 			err = l.event(ctx, rows[0], &final[0])
 			rows = rows[1:]
 		} else {
-			l.gap(seq, final[0])
+			l.gap(seq)
+			l.broken = l.broken || final[0] == Hash{}
+			l.grow(final[0], final[0])
 		}
 		if err == nil {
 			l.follow(seq, final)
@@ -208,9 +206,9 @@ func (l *live) compare(seq int64, has, want Index) {
 	} {
 		if column.has != column.want {
 			l.found.add(IndexDiffers, column.name, seq, seq, func(from, to int64) string {
-				where := "event " + grouped(from)
+				where := "event " + Grouped(from)
 				if from != to {
-					where = fmt.Sprintf("events %s to %s, the first of which", grouped(from), grouped(to))
+					where = fmt.Sprintf("events %s to %s, the first of which", Grouped(from), Grouped(to))
 				}
 				return fmt.Sprintf("The index column %s differs from %s: it says %s, the event says %s.",
 					column.name, where, quoted(fmt.Sprint(column.has)), quoted(fmt.Sprint(column.want)))
@@ -228,17 +226,6 @@ func (l *live) inDay(seq int64, index Index) {
 	}
 	day.Events++
 	day.Last = seq
-}
-
-// gap notes an event that is not there. Whether retention removed it is known at the end, from an event after it.
-func (l *live) gap(seq int64, leaf Hash) {
-	if n := len(l.gaps); n > 0 && l.gaps[n-1].to+1 == seq {
-		l.gaps[n-1].to = seq
-	} else {
-		l.gaps = append(l.gaps, span{seq, seq}) // as many as events of kind ledger.* were kept among those removed
-	}
-	l.broken = l.broken || leaf == Hash{}
-	l.grow(leaf, leaf)
 }
 
 // follow holds the stored hashes that event seq made final against those beneath them.
@@ -264,9 +251,9 @@ func (l *live) follow(seq int64, final []Hash) {
 func (l *live) damaged(sense string, from, to int64, one, many string) {
 	l.found.add(TreeDamaged, sense, from, to, func(from, to int64) string {
 		if from == to {
-			return fmt.Sprintf("The tree is damaged at event %s: %s", grouped(from), one)
+			return fmt.Sprintf("The tree is damaged at event %s: %s", Grouped(from), one)
 		}
-		return fmt.Sprintf("The tree is damaged between events %s and %s: %s", grouped(from), grouped(to), many)
+		return fmt.Sprintf("The tree is damaged between events %s and %s: %s", Grouped(from), Grouped(to), many)
 	})
 }
 
@@ -296,7 +283,7 @@ var errRemoving = errors.New("events were removed by retention while the ledger 
 func (l *live) checkEnd(ctx context.Context) error {
 	if l.cut >= 0 {
 		l.found.once(Shorter, 0, 0, fmt.Sprintf("The tree is shorter than its head says: it ends with %s of %s.",
-			number(l.cut, "event"), grouped(l.head.Size)))
+			number(l.cut, "event"), Grouped(l.head.Size)))
 		l.gaps = append(l.gaps, span{l.cut + 1, l.head.Size})
 		l.broken = true
 	} else if root := (&Tree{Size: l.head.Size, edge: l.edge}).Root(); root != l.head.Root {
@@ -316,7 +303,7 @@ func (l *live) checkEnd(ctx context.Context) error {
 	for _, row := range beyond {
 		if row.Seq > now.Size {
 			l.found.add(Misplaced, "beyond", row.Seq, row.Seq, func(from, to int64) string {
-				return events(from, to, "is", "are") + " not in the tree, which has " + number(now.Size, "event") + "."
+				return Events(from, to, "is", "are") + " not in the tree, which has " + number(now.Size, "event") + "."
 			})
 		}
 	}
@@ -343,7 +330,7 @@ func (l *live) checkGaps(context.Context) error {
 		case g.from <= l.head.Removed:
 			why = ": the head says that retention removed them, and no signed event says so."
 		}
-		l.found.once(Missing, g.from, g.to, events(g.from, g.to, "is missing", "are missing")+why)
+		l.found.once(Missing, g.from, g.to, Events(g.from, g.to, "is missing", "are missing")+why)
 	}
 	l.fewerRemoved(recorded, count)
 	l.report.Whole = l.absent == 0
@@ -365,7 +352,7 @@ func (l *live) checkRemovals(ctx context.Context) error {
 		}
 		if r.Root != root {
 			l.found.once(Inconsistent, 1, r.Through, fmt.Sprintf("The tree contradicts event %s, which records what was removed: at %s it has another root.",
-				grouped(r.seq), number(r.Through, "event")))
+				Grouped(r.seq), number(r.Through, "event")))
 		}
 	}
 	return nil
@@ -396,7 +383,7 @@ func (l *live) checkNewer(ctx context.Context) error {
 	}
 	if count > 0 {
 		l.found.once(Shorter, 0, 0, fmt.Sprintf("The tree is shorter than %s in the database: it has %s, the largest of them has %s.%s",
-			number(count, "checkpoint"), number(l.head.Size, "event"), grouped(largest), l.rollbackOf(largest)))
+			number(count, "checkpoint"), number(l.head.Size, "event"), Grouped(largest), l.rollbackOf(largest)))
 	}
 	return nil
 }
@@ -474,7 +461,7 @@ func dayText(d DayCount) string {
 	if d.Events == 0 {
 		return "no events"
 	}
-	return fmt.Sprintf("%s, %s to %s", number(d.Events, "event"), grouped(d.First), grouped(d.Last))
+	return fmt.Sprintf("%s, %s to %s", number(d.Events, "event"), Grouped(d.First), Grouped(d.Last))
 }
 
 // covers says what was looked at.
@@ -484,10 +471,7 @@ func (l *live) covers() {
 		r.Covers = append(r.Covers, "The ledger is empty.")
 		return
 	}
-	r.Covers = append(r.Covers, fmt.Sprintf("Events 1 to %s: their bytes, their order, and that none is missing%s.", grouped(r.Size), l.but()))
-	if r.Removed > 0 {
-		r.Covers = append(r.Covers, fmt.Sprintf("Of %s, removed by retention and recorded as such, only hashes are left: "+
-			"that they were there is shown, what they said is not.", number(r.Removed, "event")))
-	}
+	l.coversAll()
+	l.coversRemoved()
 	r.Covers = append(r.Covers, "The columns, names, words and counts that searches use, and that each closed run has as many events as its closing event counts"+l.but()+".")
 }

@@ -65,15 +65,15 @@ func (c *checker) tell(a *contradiction, keys []string) {
 		from = a.first
 		fmt.Fprintf(&b, "another one of that size holds.")
 	case from == a.first:
-		fmt.Fprintf(&b, "event %s is not what was signed.", grouped(from))
+		fmt.Fprintf(&b, "event %s is not what was signed.", Grouped(from))
 	default:
-		fmt.Fprintf(&b, "something among the events %s to %s is not what was signed.", grouped(from), grouped(a.first))
+		fmt.Fprintf(&b, "something among the events %s to %s is not what was signed.", Grouped(from), Grouped(a.first))
 	}
 	if held > 0 && held < a.first {
 		fmt.Fprintf(&b, " The checkpoint of %s holds.", number(held, "event"))
 	}
 	if a.count > 1 {
-		fmt.Fprintf(&b, " It contradicts %s more after it, up to that of %s events.", number(a.count-1, "checkpoint"), grouped(a.last))
+		fmt.Fprintf(&b, " It contradicts %s more after it, up to that of %s events.", number(a.count-1, "checkpoint"), Grouped(a.last))
 	}
 	b.WriteString(c.rollbackOf(a.first))
 	c.found.once(Inconsistent, from, a.first, b.String())
@@ -90,10 +90,24 @@ func (c *checker) unreached(p Checkpoint) {
 		c.report.Newer = append(c.report.Newer, p.Size)
 	case p.Size > c.report.Size:
 		c.found.once(Shorter, 0, 0, fmt.Sprintf("The tree is shorter than your checkpoint: it has %s, your checkpoint has %s.%s",
-			number(c.report.Size, "event"), grouped(p.Size), c.rollbackOf(p.Size)))
+			number(c.report.Size, "event"), Grouped(p.Size), c.rollbackOf(p.Size)))
 	default:
 		c.found.once(Shorter, 0, 0, fmt.Sprintf("Your checkpoint of %s could not be compared: "+
 			"the tree cannot be computed up to it.", number(p.Size, "event")))
+	}
+}
+
+// coversAll says that every event was looked at.
+func (c *checker) coversAll() {
+	c.report.Covers = append(c.report.Covers, fmt.Sprintf("Events 1 to %s: their bytes, their order, and that none is missing%s.",
+		Grouped(c.report.Size), c.but()))
+}
+
+// coversRemoved tells of the events of which there was only the hash.
+func (c *checker) coversRemoved() {
+	if n := c.report.Removed; n > 0 {
+		c.report.Covers = append(c.report.Covers, fmt.Sprintf("Of %s, removed by retention and recorded as such, only hashes are left: "+
+			"that they were there is shown, what they said is not.", number(n, "event")))
 	}
 }
 
@@ -115,7 +129,7 @@ func checkpointsOf(sizes []int64) string {
 	if len(sizes) == 1 {
 		return "your checkpoint of " + number(sizes[0], "event")
 	}
-	return fmt.Sprintf("%d of your checkpoints, of %s to %s events", len(sizes), grouped(sizes[0]), grouped(sizes[len(sizes)-1]))
+	return fmt.Sprintf("%d of your checkpoints, of %s to %s events", len(sizes), Grouped(sizes[0]), Grouped(sizes[len(sizes)-1]))
 }
 
 // but is what limits a sentence about all that was read, when something of it is wrong.
@@ -139,10 +153,10 @@ func (c *checker) rollbackOf(size int64) string {
 func (b rollback) String() string {
 	if b.from <= b.to {
 		return fmt.Sprintf("Event %s records that the ledger was accepted as it stood at %s, though it contradicted its checkpoint of %s "+
-			"or its newest events were wrong.", grouped(b.seq), number(b.to, "event"), grouped(b.from))
+			"or its newest events were wrong.", Grouped(b.seq), number(b.to, "event"), Grouped(b.from))
 	}
 	return fmt.Sprintf("Event %s records that a rollback was accepted, from %s to %s.",
-		grouped(b.seq), number(b.from, "event"), number(b.to, "event"))
+		Grouped(b.seq), number(b.from, "event"), number(b.to, "event"))
 }
 
 func (c *checker) coversSigned() []string {
@@ -162,10 +176,10 @@ func (c *checker) coversSigned() []string {
 	case signed == size:
 		return []string{"All of it is signed, by " + names + c.but() + "."}
 	case size-signed == 1:
-		return []string{fmt.Sprintf("Signed up to event %s, by %s%s; the event after it is covered by no signature.", grouped(signed), names, c.but())}
+		return []string{fmt.Sprintf("Signed up to event %s, by %s%s; the event after it is covered by no signature.", Grouped(signed), names, c.but())}
 	}
 	return []string{fmt.Sprintf("Signed up to event %s, by %s%s; the %s events after it are covered by no signature.",
-		grouped(signed), names, c.but(), grouped(size-signed))}
+		Grouped(signed), names, c.but(), Grouped(size-signed))}
 }
 
 // coversOwn says what the verifier need not believe, by what they brought along.

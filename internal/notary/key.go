@@ -9,15 +9,10 @@ import (
 	"evict/internal/audit"
 )
 
-// Keys are the keys that the ledger names.
-func (n *Notary) Keys(ctx context.Context) (audit.Keyring, error) {
-	return KeysOf(ctx, n.Ledger, n.Cloud, n.Tenant)
-}
-
-// KeysOf are the keys that a ledger names: as far as each is vouched for by the one before. What breaks the chain a
+// Keys are the keys that the ledger names: as far as each is vouched for by the one before. What breaks the chain a
 // verification names.
-func KeysOf(ctx context.Context, l Ledger, cloud, tenant string) (audit.Keyring, error) {
-	keys, _, err := keyring(ctx, l, audit.Origin(cloud, tenant))
+func (n *Notary) Keys(ctx context.Context) (audit.Keyring, error) {
+	keys, _, err := keyring(ctx, n.Ledger, n.origin())
 	return keys, err
 }
 
@@ -31,9 +26,9 @@ func keyring(ctx context.Context, l Ledger, origin string) (keys audit.Keyring, 
 	return keys, broken, nil
 }
 
-// NewestSigned is the newest stored checkpoint of at most upTo events that one of the keys signed; ok is false when
+// newestSigned is the newest stored checkpoint of at most upTo events that one of the keys signed; ok is false when
 // there is none. Any other one somebody else put there.
-func NewestSigned(ctx context.Context, l Ledger, keys audit.Keyring, upTo int64) (c audit.Signed, ok bool, err error) {
+func newestSigned(ctx context.Context, l Ledger, keys audit.Keyring, upTo int64) (c audit.Signed, ok bool, err error) {
 	for range foreign {
 		c, ok, err = l.LastCheckpoint(ctx, upTo)
 		if err != nil {

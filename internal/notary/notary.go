@@ -162,9 +162,9 @@ func (n *Notary) due(ctx context.Context) (bool, error) {
 	if len(s.Problems) > 0 {
 		return now.Sub(n.looked) >= relookEvery, nil
 	}
-	head, err := n.Ledger.Head(ctx)
+	head, err := headOf(ctx, n.Ledger)
 	if err != nil {
-		return false, fmt.Errorf("reading the head of the ledger: %w", err)
+		return false, err
 	}
 	if head.Size <= s.Signed.Size {
 		return head.Root != s.Signed.Root, nil // events went away, or were changed

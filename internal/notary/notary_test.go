@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -143,7 +144,7 @@ func TestARolledBackDatabaseIsRefusedUntilThatIsAccepted(t *testing.T) {
 	lost := d.kept()[1]
 
 	old := d.on(backup)
-	words := []string{"13 events", "signed over 20", "Events 14-20 are missing", "2026-11-24 09:00:00", "evict audit accept-rollback"}
+	words := []string{"13 events", "signed over 20", "Events 14 to 20 are missing", "2026-11-24 09:00:00", "evict audit accept-rollback"}
 	old.refused(notary.ErrRollback, words...)
 	old.busy(30) // it grew on: now the root tells
 	old.refused(notary.ErrRollback, "The first 20 events are not those")
@@ -275,6 +276,32 @@ func TestAReplicaStopsSigningWhenTheKeyWasChanged(t *testing.T) {
 	}
 }
 
+func TestAnExportThatCannotBeSignedGoesOutBeneathAnOlderCheckpoint(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	n := d.open()
+	want := func(when string, size, signed int64) {
+		t.Helper()
+		console, err := n.Manifest(t.Context())
+		if err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		reader, err := notary.ManifestOf(t.Context(), d.ledger, cloud, tenant)
+		if err != nil || !reflect.DeepEqual(reader, console) {
+			t.Errorf("%s: the command line has %+v (%v), the console %+v", when, reader, err, console)
+		}
+		c, err := audit.ParseCheckpoint(console.Checkpoint)
+		if err != nil || c.Size != signed || console.Size != size || console.Root != d.tree.Root() || console.Keys.Newest() != d.o.Signer.Public() {
+			t.Errorf("%s: %+v, want %d events beneath a checkpoint of %d: %v", when, console, size, signed, err)
+		}
+	}
+	d.busy(7)
+	want("all is well", 20, 20)
+	d.busy(1)
+	d.rows[20].Body = []byte("{}")
+	want("an event was altered", 21, 20)
+}
+
 func TestWhatIsWrongWithNewEventsIsNamedAndNotSigned(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -289,7 +316,7 @@ func TestWhatIsWrongWithNewEventsIsNamedAndNotSigned(t *testing.T) {
 		},
 		"missing events": {
 			func(d *desk) { d.rows = append(d.rows[:14:14], d.rows[16:]...) },
-			audit.Problem{Fault: audit.Missing, From: 15, To: 16, Text: "Events 15-16 are missing."},
+			audit.Problem{Fault: audit.Missing, From: 15, To: 16, Text: "Events 15 and 16 are missing."},
 		},
 		"a missing tail": {
 			func(d *desk) { d.rows = d.rows[:19] },
@@ -365,6 +392,9 @@ func TestALedgerThatIsRolledBackUnderARunningConsoleIsNamed(t *testing.T) {
 	n.Look(t.Context())
 	if p := n.Standing().Problems; len(p) != 1 || p[0].Fault != audit.Shorter || p[0].From != 18 || p[0].To != 18 {
 		t.Errorf("got %v", p)
+	}
+	if m, err := n.Manifest(t.Context()); err != nil || m.Size != 17 || m.Checkpoint != "" {
+		t.Errorf("an export is of %d events, beneath %q: %v", m.Size, m.Checkpoint, err)
 	}
 }
 

@@ -71,15 +71,15 @@ func (n *Notary) last(ctx context.Context, keys audit.Keyring) (c audit.Signed, 
 		}
 		return audit.Signed{Checkpoint: k.last, At: at}, n.File, nil
 	}
-	c, _, err = NewestSigned(ctx, n.Ledger, keys, math.MaxInt64)
+	c, _, err = newestSigned(ctx, n.Ledger, keys, math.MaxInt64)
 	return c, "the database", err
 }
 
 // refusal says why a ledger does not go on from a checkpoint; "" when it does.
 func (n *Notary) refusal(ctx context.Context, c audit.Checkpoint, keys audit.Keyring) (string, error) {
-	head, err := n.Ledger.Head(ctx)
+	head, err := headOf(ctx, n.Ledger)
 	if err != nil {
-		return "", fmt.Errorf("reading the head of the ledger: %w", err)
+		return "", err
 	}
 	problem, err := n.contradiction(ctx, c, head)
 	if err != nil {
@@ -97,9 +97,9 @@ func (n *Notary) refusal(ctx context.Context, c audit.Checkpoint, keys audit.Key
 
 // refuse says what is known, and the two ways out.
 func (n *Notary) refuse(ctx context.Context, last audit.Signed, where, why string) error {
-	known := fmt.Sprintf("The last checkpoint, in %s, covers %s events (%s).", where, count(last.Size), last.At.UTC().Format(time.DateTime))
+	known := fmt.Sprintf("The last checkpoint, in %s, covers %s events (%s).", where, audit.Grouped(last.Size), last.At.UTC().Format(time.DateTime))
 	if c, ok, err := n.Ledger.LastCheckpoint(ctx, math.MaxInt64); err == nil && ok {
-		known += fmt.Sprintf(" The newest one in the database covers %s (%s).", count(c.Size), c.At.UTC().Format(time.DateTime))
+		known += fmt.Sprintf(" The newest one in the database covers %s (%s).", audit.Grouped(c.Size), c.At.UTC().Format(time.DateTime))
 	}
 	return fmt.Errorf("%w. %s %s Times are UTC. Restore the database that this file belongs to; or, if this one is to be used all the same, "+
 		"say why with 'evict audit accept-rollback -reason TEXT', which is recorded", ErrRollback, why, known)
@@ -121,9 +121,9 @@ func AcceptRollback(ctx context.Context, o Options, reason string) (audit.Signed
 	if err != nil {
 		return audit.Signed{}, err
 	}
-	head, err := o.Ledger.Head(ctx)
+	head, err := headOf(ctx, o.Ledger)
 	if err != nil {
-		return audit.Signed{}, fmt.Errorf("reading the head of the ledger: %w", err)
+		return audit.Signed{}, err
 	}
 	if err := n.growable(ctx, head); err != nil {
 		return audit.Signed{}, err
@@ -148,9 +148,9 @@ func (n *Notary) contradicted(ctx context.Context, keys audit.Keyring) (audit.Ch
 	if err != nil {
 		return audit.Checkpoint{}, err
 	}
-	head, err := n.Ledger.Head(ctx)
+	head, err := headOf(ctx, n.Ledger)
 	if err != nil {
-		return audit.Checkpoint{}, fmt.Errorf("reading the head of the ledger: %w", err)
+		return audit.Checkpoint{}, err
 	}
 	if err := n.adopt(ctx, head); err != nil {
 		return audit.Checkpoint{}, err
@@ -177,9 +177,9 @@ func (n *Notary) growable(ctx context.Context, head audit.Head) error {
 
 // signAsItStands signs the tree that the database has, unseen.
 func (n *Notary) signAsItStands(ctx context.Context) (audit.Signed, error) {
-	head, err := n.Ledger.Head(ctx)
+	head, err := headOf(ctx, n.Ledger)
 	if err != nil {
-		return audit.Signed{}, fmt.Errorf("reading the head of the ledger: %w", err)
+		return audit.Signed{}, err
 	}
 	tree, err := treeAt(head.Size, n.hashes(ctx))
 	if err != nil {

@@ -18,9 +18,9 @@ const listed = 100
 
 // sign checks what is new and signs it. The caller holds n.signing.
 func (n *Notary) sign(ctx context.Context) error {
-	head, err := n.Ledger.Head(ctx)
+	head, err := headOf(ctx, n.Ledger)
 	if err != nil {
-		return fmt.Errorf("reading the head of the ledger: %w", err)
+		return err
 	}
 	if err := n.adopt(ctx, head); err != nil {
 		return err
@@ -172,7 +172,7 @@ func (n *Notary) inspect(ctx context.Context, head audit.Head) (tree audit.Tree,
 	}
 	if len(problems) == 0 && (tree.Root() != head.Root || tree.Root() != stored) {
 		problems = append(problems, audit.Problem{Fault: audit.TreeDamaged, From: min(signed.Size+1, head.Size), To: head.Size, Text: fmt.Sprintf(
-			"The tree of %s events does not follow from their bytes: its hashes were changed.", count(head.Size))})
+			"The tree of %s events does not follow from their bytes: its hashes were changed.", audit.Grouped(head.Size))})
 	}
 	gaps, err := n.runGaps(ctx, signed.Size, head.Size)
 	return tree, append(problems, gaps...), err
@@ -193,19 +193,19 @@ func (n *Notary) contradiction(ctx context.Context, c audit.Checkpoint, head aud
 	if c.Size > head.Size {
 		return &audit.Problem{Fault: audit.Shorter, From: head.Size + 1, To: c.Size, Text: fmt.Sprintf(
 			"The ledger has %s events, and a checkpoint was signed over %s. %s",
-			count(head.Size), count(c.Size), missing(head.Size+1, c.Size)[0].Text)}, nil
+			audit.Grouped(head.Size), audit.Grouped(c.Size), missing(head.Size+1, c.Size)[0].Text)}, nil
 	}
 	root, err := audit.RootAt(c.Size, n.hashes(ctx))
 	if errors.Is(err, audit.ErrNoHash) {
 		return &audit.Problem{Fault: audit.TreeDamaged, From: 1, To: c.Size, Text: fmt.Sprintf(
-			"The tree of %s events is damaged, so that it cannot be compared with its checkpoint: %v.", count(c.Size), err)}, nil
+			"The tree of %s events is damaged, so that it cannot be compared with its checkpoint: %v.", audit.Grouped(c.Size), err)}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the tree of %d events: %w", c.Size, err)
 	}
 	if root != c.Root {
 		return &audit.Problem{Fault: audit.Inconsistent, From: 1, To: c.Size, Text: fmt.Sprintf(
-			"The first %s events are not those that the checkpoint was signed over.", count(c.Size))}, nil
+			"The first %s events are not those that the checkpoint was signed over.", audit.Grouped(c.Size))}, nil
 	}
 	return nil, nil
 }
@@ -226,11 +226,11 @@ func (n *Notary) extend(ctx context.Context, head audit.Head, keys audit.Keyring
 			problems = append(problems, missing(next, r.Seq-1)...)
 			if audit.LeafHash(r.Body) != r.Leaf {
 				problems = append(problems, audit.Problem{Fault: audit.Altered, From: r.Seq, To: r.Seq, Text: fmt.Sprintf(
-					"Event %s was altered: its bytes are not those whose hash the tree has.", count(r.Seq))})
+					"Event %s was altered: its bytes are not those whose hash the tree has.", audit.Grouped(r.Seq))})
 			}
 			if e, err := audit.Decode(r.Body); err == nil && e.Kind == audit.LedgerRemoved && !keys.Removed(e, n.origin()) {
 				problems = append(problems, audit.Problem{Fault: audit.UnknownKey, From: r.Seq, To: r.Seq, Text: fmt.Sprintf(
-					"Event %s says that retention removed events, and no key of the ledger signed that.", count(r.Seq))})
+					"Event %s says that retention removed events, and no key of the ledger signed that.", audit.Grouped(r.Seq))})
 			}
 			tree.Append(r.Body)
 			next = r.Seq + 1
@@ -246,11 +246,7 @@ func missing(from, to int64) []audit.Problem {
 	if from > to {
 		return nil
 	}
-	are := "Events " + span(from, to) + " are missing."
-	if from == to {
-		are = "Event " + count(from) + " is missing."
-	}
-	return []audit.Problem{{Fault: audit.Missing, From: from, To: to, Text: are}}
+	return []audit.Problem{{Fault: audit.Missing, From: from, To: to, Text: audit.Events(from, to, "is missing.", "are missing.")}}
 }
 
 // runGaps checks each run that ended: its closing event says how many events it wrote, and the last of them.
@@ -269,13 +265,22 @@ func (n *Notary) runGaps(ctx context.Context, after, upTo int64) (problems []aud
 			if d["events"] != strconv.FormatInt(l.Events, 10) || d["last_seq"] != strconv.FormatInt(l.Newest.Seq, 10) {
 				problems = append(problems, audit.Problem{Fault: audit.RunGap, From: l.First, To: l.Newest.Seq, Text: fmt.Sprintf(
 					"Run %s says that it wrote %s events, the last with number %s; there are %s, up to number %s.",
-					l.Run, d["events"], d["last_seq"], count(l.Events), count(l.Newest.Seq))})
+					l.Run, d["events"], d["last_seq"], audit.Grouped(l.Events), audit.Grouped(l.Newest.Seq))})
 			}
 		}
 		if len(lines) < atOnce {
 			return problems, nil
 		}
 	}
+}
+
+// headOf is where a ledger stands.
+func headOf(ctx context.Context, l Ledger) (audit.Head, error) {
+	head, err := l.Head(ctx)
+	if err != nil {
+		return head, fmt.Errorf("reading the head of the ledger: %w", err)
+	}
+	return head, nil
 }
 
 // hashes reads stored hashes as the tree asks for them.
@@ -297,21 +302,4 @@ func treeAt(size int64, read audit.Hashes) (audit.Tree, error) {
 		return audit.Tree{}, fmt.Errorf("reading the tree of %d events: %w", size, err)
 	}
 	return audit.NewTree(size, edge)
-}
-
-// count is a number for people: 1,234.
-func count(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// span is a range of numbers for people: 5-9.
-func span(from, to int64) string {
-	if from == to {
-		return count(from)
-	}
-	return count(from) + "-" + count(to)
 }

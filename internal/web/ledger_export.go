@@ -74,10 +74,11 @@ func (s *Server) exportLedger(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	m, err := s.manifest(ctx, r, x.query)
+	m, err := s.Notary.Manifest(ctx)
 	if err != nil {
 		return unexported(err)
 	}
+	m.Rehearsal, m.At, m.By, m.Query, m.Version = s.Rehearsal, audit.FormatTime(s.Now()), *auditPerson(at(r).who), x.query, s.Version
 	form := exportForms()[x.format]
 	name := s.ledgerFile(m.Size, x.seq) + form.ending
 	out := &lateWriter{w: body, begin: func() { s.attach(w, form.kind, name) }}
@@ -158,29 +159,6 @@ func queryTime(t time.Time) string {
 		return ""
 	}
 	return t.UTC().Format("2006-01-02T15:04:05")
-}
-
-// manifest fixes what an export is of: the tree as it stands, with the newest checkpoint. That is of this moment when it
-// can be signed; when it cannot, an older one goes along, and its size says so.
-func (s *Server) manifest(ctx context.Context, r *http.Request, q audit.Query) (audit.Manifest, error) {
-	m := audit.Manifest{
-		Cloud: s.Cloud, Tenant: s.Tenant, Rehearsal: s.Rehearsal, At: audit.FormatTime(s.Now()), By: *auditPerson(at(r).who),
-		Query: q, Version: s.Version,
-	}
-	signed, err := s.Notary.Sign(ctx)
-	if err != nil {
-		s.Logger.Warn("an export goes out beneath an older checkpoint", "request_id", at(r).requestID, "error", err)
-	}
-	head, err := s.Trail.Head(ctx)
-	if err != nil {
-		return m, err
-	}
-	m.Size, m.Root, m.Removed = head.Size, head.Root, head.Removed
-	if signed.Size <= head.Size { // else the ledger was rolled back meanwhile
-		m.Checkpoint = signed.Note
-	}
-	m.Keys, err = s.Notary.Keys(ctx)
-	return m, err
 }
 
 // recordTaken writes down that something is about to be taken away. No record, no export. The event does not name a run

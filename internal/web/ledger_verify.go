@@ -3,7 +3,6 @@ package web
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"math"
@@ -179,17 +178,6 @@ func (s *Server) listCheckpoints(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// consistencyFile is a proof that the tree of one checkpoint is the beginning of another's.
-type consistencyFile struct {
-	Version   int           `json:"evict_consistency"`
-	Origin    string        `json:"origin"`
-	Rehearsal string        `json:"rehearsal,omitempty"` // in words
-	From      string        `json:"from"`                // notes
-	To        string        `json:"to"`
-	Proof     []string      `json:"proof"`
-	Keys      audit.Keyring `json:"keys"`
-}
-
 // proveConsistency hands out the proof between two stored checkpoints.
 func (s *Server) proveConsistency(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
@@ -254,12 +242,9 @@ func (s *Server) consistency(ctx context.Context, from, to audit.Signed) (body [
 		s.Logger.Error("the ledger contradicts a checkpoint", "from", from.Size, "to", to.Size, "error", bad)
 		return nil, "The ledger does not lead from one of these checkpoints to the other: it was changed, or a checkpoint was. Verify it now.", nil
 	}
-	file := consistencyFile{Version: 1, Origin: audit.Origin(s.Cloud, s.Tenant), From: from.Note, To: to.Note, Proof: []string{}}
+	file := audit.Consistency{Version: 1, Origin: audit.Origin(s.Cloud, s.Tenant), From: from.Note, To: to.Note, Proof: proof}
 	if s.Rehearsal {
 		file.Rehearsal = audit.Rehearsed
-	}
-	for _, h := range proof {
-		file.Proof = append(file.Proof, base64.StdEncoding.EncodeToString(h[:]))
 	}
 	if file.Keys, err = s.Notary.Keys(ctx); err != nil {
 		return nil, "", err

@@ -23,7 +23,7 @@ func signed(t *testing.T) (*builder, *vault, *clerk) {
 	for range 20 {
 		signIn(t, v)
 		signIn(t, v)
-		if _, err := c.Sign(t.Context()); err != nil {
+		if _, err := c.Sign(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -48,8 +48,8 @@ type Trail interface {
 type Notary interface {
 	Standing() audit.Standing
 	Keys(ctx context.Context) (audit.Keyring, error)
-	// Sign signs now, if there is something new, and returns the newest checkpoint.
-	Sign(ctx context.Context) (audit.Signed, error)
+	// Manifest fixes what an export is of: the tree as it stands, signed now if it can be.
+	Manifest(ctx context.Context) (audit.Manifest, error)
 	// Verify starts a verification of the whole ledger, unless one is under way in this process, and records its result.
 	Verify(by audit.Person)
 	Verification() audit.Verification

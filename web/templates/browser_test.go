@@ -57,12 +57,9 @@ var views = []view{{"wide-light", 1280, 800, "light"}, {"wide-dark", 1280, 800, 
 // the counts of a scope and a verification under way ask at addresses that this server does not have, so their failed
 // requests are expected.
 func TestEveryPageIsAccessibleInEveryTheme(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs a browser and a minute")
-	}
 	dir, only := os.Getenv("EVICT_SCREENSHOTS"), os.Getenv("EVICT_PAGES")
-	srv := serveFixtures(t)
 	ctx := browsertest.Start(t, 20*time.Minute)
+	srv := serveFixtures(t)
 	problems, err := browsertest.Watch(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -1,71 +1,39 @@
 // Package browsertest drives the simulator's pages in Chromium: the sign-in form must get through its own content
-// security policy to another origin, and a session must be seen to die. It is skipped where there is no Chromium.
-package browsertest
+// security policy to another origin, and a session must be seen to die.
+package browsertest_test
 
 import (
 	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"evict/internal/browsertest"
 	"evict/internal/entrasim"
 )
 
 // tab is a browser tab that collects what the browser complains about.
 type tab struct {
-	ctx  context.Context
-	mu   sync.Mutex
-	said []string
+	ctx      context.Context
+	problems *browsertest.Problems
 }
 
 func openTab(t *testing.T) *tab {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil && slices.Contains(strings.Split(os.Getenv("EVICT_TEST_REQUIRE"), ","), "browser") {
-		t.Fatal("no Chromium on this machine, and EVICT_TEST_REQUIRE asks for one")
-	}
+	ctx := browsertest.Start(t, 3*time.Minute)
+	problems, err := browsertest.Watch(ctx)
 	if err != nil {
-		t.Skip("no Chromium on this machine")
+		t.Fatal(err)
 	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(1000, 620))
-	alloc, stopAlloc := chromedp.NewExecAllocator(t.Context(), opts...)
-	t.Cleanup(stopAlloc)
-	ctx, stop := chromedp.NewContext(alloc)
-	t.Cleanup(stop)
-	b := &tab{ctx: ctx}
-	err = chromedp.Listen(ctx, func(ev any) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		switch ev := ev.(type) {
-		case *log.EventEntryAdded:
-			b.said = append(b.said, ev.Entry.Text)
-		case *runtime.EventExceptionThrown:
-			b.said = append(b.said, ev.ExceptionDetails.Text)
-		}
-	})
-	if err != nil {
-		t.Fatalf("listening to the browser: %v", err)
-	}
-	if _, err := chromedp.Call(ctx, log.Enable, cdp.Empty{}); err != nil {
-		t.Fatalf("reading the browser's log: %v", err)
-	}
-	// Only the first call may not have a deadline: it starts the browser.
-	var cancel context.CancelFunc
-	b.ctx, cancel = context.WithTimeout(ctx, 60*time.Second)
-	t.Cleanup(cancel)
+	b := &tab{ctx: ctx, problems: problems}
+	b.do(t, chromedp.EmulateViewport(1000, 620))
 	return b
 }
 
@@ -73,6 +41,15 @@ func (b *tab) do(t *testing.T, actions ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	if err := chromedp.Do(b.ctx, actions...); err != nil {
 		t.Fatalf("browser: %v", err)
+	}
+}
+
+// in has pages shown in a colour scheme, light or dark.
+func (b *tab) in(t *testing.T, scheme string) {
+	t.Helper()
+	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
+	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -84,10 +61,7 @@ func (b *tab) shoot(t *testing.T, name string) {
 		return
 	}
 	for _, scheme := range []string{"light", "dark"} {
-		media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
-		if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
-			t.Fatal(err)
-		}
+		b.in(t, scheme)
 		png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 		if err != nil {
 			t.Fatal(err)
@@ -100,9 +74,7 @@ func (b *tab) shoot(t *testing.T, name string) {
 
 func (b *tab) quiet(t *testing.T) {
 	t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, s := range b.said {
+	for _, s := range b.problems.List() {
 		t.Errorf("the browser complains: %s", s)
 	}
 }
@@ -173,14 +145,7 @@ func TestSignInReachesAClientOnAnotherOrigin(t *testing.T) {
 	}
 }
 
-// axeRun runs axe-core over the page and returns what it found, as text.
-const axeRun = `axe.run().then(r => r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html.slice(0, 120)).join(" | ")).join("\n"))`
-
 func TestPagesHaveNoAxeFindings(t *testing.T) {
-	axe, err := os.ReadFile(filepath.Join("..", "..", "browsertest", "axe.min.js"))
-	if err != nil {
-		t.Fatalf("reading axe-core: %v", err)
-	}
 	s := startSim(t)
 	s.Inject(entrasim.Fault{Kind: entrasim.Status429, Match: "/v1.0/users", Times: 3})
 	sign := s.BrowserURL() + "/" + s.TenantID() + "/oauth2/v2.0/"
@@ -192,20 +157,14 @@ func TestPagesHaveNoAxeFindings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := openTab(t)
 			for _, scheme := range []string{"light", "dark"} {
-				media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
-				if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
+				b.in(t, scheme)
+				b.do(t, chromedp.Navigate(address))
+				found, err := browsertest.Axe(b.ctx)
+				if err != nil {
 					t.Fatal(err)
 				}
-				b.do(t, chromedp.Navigate(address))
-				if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[any](string(axe)+";0")); err != nil {
-					t.Fatalf("loading axe-core: %v", err)
-				}
-				found, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](axeRun, chromedp.EvalAwaitPromise))
-				if err != nil {
-					t.Fatalf("running axe-core: %v", err)
-				}
-				if found != "" {
-					t.Errorf("%s: %s", scheme, found)
+				for _, line := range found {
+					t.Errorf("%s: %s", scheme, line)
 				}
 			}
 		})
