@@ -45,6 +45,7 @@ type ExportSource interface {
 	// One whose bytes are no event, because somebody altered them, still comes with its bytes: they are evidence.
 	Scan(ctx context.Context, q Query, after, upTo int64, limit int) ([]Record, error)
 	Hashes(ctx context.Context, indexes []int64) ([]Hash, error)
+	Head(ctx context.Context) (Head, error)
 }
 
 // exportChunk is how many events are held at once.
@@ -66,7 +67,7 @@ type exportForm interface {
 // Export writes the events that m.Query selects, among the first m.Size, to w, and returns how many they were. Before
 // and After narrow it as they do a page: one event and its proof is After seq-1, Before seq+1. Memory stays flat. A
 // JSON Lines export says at its end how many events it holds, so that one that was cut off shows. After an error, which
-// is of reading, of writing or of a ledger that cannot be, what was written is not to be kept.
+// is of reading, of writing, of a removal meanwhile or of a ledger that cannot be, what was written is not to be kept.
 func Export(ctx context.Context, src ExportSource, f Format, m Manifest, w io.Writer) (events int64, err error) {
 	out := bufio.NewWriterSize(w, 1<<16)
 	read := func(indexes []int64) ([]Hash, error) { return src.Hashes(ctx, indexes) }
@@ -88,6 +89,9 @@ func Export(ctx context.Context, src ExportSource, f Format, m Manifest, w io.Wr
 		events += int64(len(found))
 		return out.Flush() // here a reader who has gone away is noticed
 	})
+	if err == nil {
+		err = notRemoved(ctx, src, m)
+	}
 	if err != nil {
 		return events, err
 	}
@@ -95,6 +99,19 @@ func Export(ctx context.Context, src ExportSource, f Format, m Manifest, w io.Wr
 		return events, err
 	}
 	return events, out.Flush()
+}
+
+// notRemoved makes sure that retention removed nothing of an export while it was made: what went could have been in it,
+// and nothing would tell it from what is missing.
+func notRemoved(ctx context.Context, src ExportSource, m Manifest) error {
+	head, err := src.Head(ctx)
+	if err != nil {
+		return err
+	}
+	if head.Removed > max(m.Removed, m.Query.After) {
+		return fmt.Errorf("retention removed events up to %s while they were being exported: export again when it is through", Grouped(head.Removed))
+	}
+	return nil
 }
 
 func newExportForm(f Format, m Manifest, read Hashes, out *bufio.Writer) (exportForm, error) {

@@ -28,6 +28,12 @@ type book struct {
 	tree   audit.Tree
 	breaks int // Scan fails at this call, from 1; 0: never
 	scans  int
+
+	removed int64 // events up to here went by the end
+}
+
+func (b *book) Head(context.Context) (audit.Head, error) {
+	return audit.Head{Size: b.tree.Size, Root: b.tree.Root(), Removed: b.removed}, nil
 }
 
 func (b *book) add(tb testing.TB, events ...audit.Event) {
@@ -505,6 +511,33 @@ func (d *fullDisk) Write(p []byte) (int, error) {
 		return 0, errBroken
 	}
 	return len(p), nil
+}
+
+func TestAnExportSaysThatRetentionRemovedEventsMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := bookOf(t, 20)
+	b.removed = 12
+	for _, c := range []struct {
+		q       audit.Query
+		removed int64 // when it began
+		lost    bool
+	}{
+		{audit.Query{}, 0, true},
+		{audit.Query{Run: "r"}, 11, true},
+		{audit.Query{}, 12, false},
+		{audit.Query{After: 11, Before: 13}, 0, true},
+		{audit.Query{After: 12}, 0, false},
+	} {
+		for _, f := range []audit.Format{audit.JSONLines, audit.CSV, audit.OCSF} {
+			m := b.manifest(c.q)
+			m.Removed = c.removed
+			var out strings.Builder
+			_, err := audit.Export(t.Context(), b, f, m, &out)
+			if c.lost != (err != nil && strings.Contains(err.Error(), "removed events up to 12")) || c.lost && strings.Contains(out.String(), `"end"`) {
+				t.Errorf("%s of %+v, begun at %d: %v", f, c.q, c.removed, err)
+			}
+		}
+	}
 }
 
 func TestAnExportThatFailsHasNoEnd(t *testing.T) {
