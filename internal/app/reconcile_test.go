@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"encoding/csv"
 	"net/http"
 	"net/url"
 	"strings"
@@ -94,6 +95,23 @@ func TestTheLedgerIsComparedWithEntrasOwnLog(t *testing.T) {
 	if last.Kind != audit.Reconciled || last.Operator.OID != d.cast.Auditor.ID || last.Outcome != "differs" || last.Detail["matched"] != "1" || last.Detail["foreign"] != "1" {
 		t.Errorf("recorded is %+v", last)
 	}
+	// The same as a file: no list is cut, and that it was taken away is recorded too.
+	before = r.length()
+	file := r.press(back, "Download as CSV", nil).has(http.StatusOK)
+	rows, err := csv.NewReader(strings.NewReader(file.body)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists := map[string]int{}
+	for _, row := range rows[1:] {
+		lists[row[0]]++
+	}
+	if lists["matched"] != 1 || lists["foreign"] != 1 || lists["sync"] != 1 || lists["own"] != 1 || lists["missing"] != 0 {
+		t.Errorf("the file has %v", lists)
+	}
+	if kindAbsent(r.after(before), audit.Reconciled) || kindAbsent(r.after(before), audit.LedgerExported) {
+		t.Errorf("recorded is %+v", r.after(before))
+	}
 	// The default week reaches beyond the ledger's beginning, to what the tenant has of itself.
 	week := r.compare().has(http.StatusOK)
 	week.says("The ledger is younger")
@@ -125,6 +143,8 @@ func TestARowThatIsLateIsNotMissing(t *testing.T) {
 	if early.doc.Find("#missing").Length() != 0 || !anyHas(early.listed("#early", "Target"), d.cast.Victim.UPN) {
 		t.Errorf("missing %v, too early %v", early.listed("#missing", "Target"), early.listed("#early", "Target"))
 	}
+	hour := url.Values{"from": {time.Now().UTC().Add(-time.Hour).Format("2006-01-02T15:04")}} // the tenant has rows of its own before
+	r.submit(early, "/ledger/reconcile/fetch", hour).has(http.StatusOK).says("Nothing can be compared yet: 1 revocation is too new to tell")
 	c.forward(20 * time.Minute)
 	late := r.compare().has(http.StatusOK)
 	late.says("The logs differ", "Of 1 revocation of Evict’s, 0 have a row in Entra’s log, 1 has none")

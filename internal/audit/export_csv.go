@@ -59,10 +59,7 @@ func csvRow(t exported) []string {
 		ev.T0, ev.Before, ev.After, numberCell(ev.Status), ev.RequestID, ev.ClientRequestID, ev.Code, ev.Message, ev.Settled,
 		detailCell(e.Detail), t.leaf.String(),
 	}
-	for i, cell := range row {
-		row[i] = SafeCell(cell)
-	}
-	return row
+	return SafeCells(row)
 }
 
 func orZero[T any](p *T) (v T) {
@@ -98,6 +95,14 @@ func WriteCSV(out *bufio.Writer, cells []string) {
 		_, _ = out.WriteString(`"` + strings.ReplaceAll(cell, `"`, `""`) + `"`)
 	}
 	_, _ = out.WriteString("\r\n")
+}
+
+// SafeCells makes every cell of a row harmless, as SafeCell does, and gives the row back.
+func SafeCells(row []string) []string {
+	for i, cell := range row {
+		row[i] = SafeCell(cell)
+	}
+	return row
 }
 
 // SafeCell makes a text from outside harmless in a spreadsheet: what would be taken for a formula gets a leading

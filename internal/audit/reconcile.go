@@ -75,14 +75,20 @@ type Window struct {
 
 func (w Window) holds(t time.Time) bool { return !t.Before(w.From) && t.Before(w.To) }
 
+// Pair is one revocation that both logs have.
+type Pair struct {
+	Ours Ours
+	Row  Witnessed // its time may lie HandSlack beside the window
+}
+
 // Reconciliation is the comparison of both logs over a time. Of ours, Matched + Unwitness + Early + Old + Unsure is all; of
 // Entra's rows, those that belong to ours, Foreign, Own, Sync and Named are all.
 type Reconciliation struct {
-	Matched   int         // of ours, with a row
+	Matched   []Pair      // of ours, with a row
 	Unwitness []Ours      // ours that must have a row, and have none
 	Early     []Ours      // the same, but too young to tell
 	Old       []Ours      // the same, but from before Window.KeptFrom
-	Unsure    int         // ours that need not have a row, and have none
+	Unsure    []Ours      // ours that need not have a row, and have none
 	Rows      int         // Entra's
 	Foreign   []Witnessed // rows without an event of ours, done by people to others or by applications; a password reset writes one too
 	Own       []Witnessed // rows that people caused for themselves: a password change, or signing out everywhere
@@ -113,7 +119,7 @@ func (r Reconciliation) Outcome() string {
 	switch {
 	case len(r.Unwitness)+len(r.Foreign) > 0:
 		return Differs
-	case r.Faded || len(r.Named)+r.Unread.All() > 0:
+	case r.Faded || len(r.Early)+len(r.Named)+r.Unread.All() > 0:
 		return Unclear
 	default:
 		return Agrees
@@ -159,15 +165,17 @@ func (k pairKey) lower() pairKey { return pairKey{strings.ToLower(k.by), strings
 
 // matching holds which row answers which event.
 type matching struct {
-	ours     []Ours
-	theirs   []Witnessed
-	answered []bool // of ours
-	taken    []bool // of theirs
+	ours   []Ours
+	theirs []Witnessed
+	answer []int  // of ours: the place of its row in theirs, or unanswered
+	taken  []bool // of theirs
 }
+
+const unanswered = -1
 
 func newMatching(ours []Ours, theirs []Witnessed) *matching {
 	m := &matching{ours: ours, theirs: withoutRepeats(theirs)}
-	m.answered, m.taken = make([]bool, len(ours)), make([]bool, len(m.theirs))
+	m.answer, m.taken = slices.Repeat([]int{unanswered}, len(ours)), make([]bool, len(m.theirs))
 	return m
 }
 
@@ -188,7 +196,7 @@ func withoutRepeats(rows []Witnessed) []Witnessed {
 func (m *matching) pair(slack time.Duration, ours func(Ours) (pairKey, bool), theirs func(Witnessed) (pairKey, bool)) {
 	waiting, rows := map[pairKey][]int{}, map[pairKey][]int{}
 	for i, o := range m.ours {
-		if k, meant := ours(o); meant && !m.answered[i] {
+		if k, meant := ours(o); meant && m.answer[i] == unanswered {
 			waiting[k] = append(waiting[k], i)
 		}
 	}
@@ -273,7 +281,7 @@ func (m *matching) nearest(a, b []int, slack time.Duration) {
 		case best[i][j-1]:
 			j--
 		default:
-			m.answered[a[i-1]], m.taken[b[j-1]] = true, true
+			m.answer[a[i-1]], m.taken[b[j-1]] = b[j-1], true
 			i, j = i-1, j-1
 		}
 	}
@@ -285,10 +293,10 @@ func (m *matching) result(w Window) Reconciliation {
 	for i, o := range m.ours {
 		switch {
 		case !w.holds(o.T0):
-		case m.answered[i]:
-			r.Matched++
+		case m.answer[i] != unanswered:
+			r.Matched = append(r.Matched, Pair{o, m.theirs[m.answer[i]]})
 		case o.Claim == Perhaps:
-			r.Unsure++
+			r.Unsure = append(r.Unsure, o)
 		case o.T0.After(w.AsOf.Add(-Late)):
 			r.Early = append(r.Early, o)
 		case o.T0.Before(w.KeptFrom):

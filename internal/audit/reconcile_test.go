@@ -107,8 +107,8 @@ func TestBothLogsAreMatchedOneToOne(t *testing.T) {
 				w = day
 			}
 			got := audit.Reconcile(tt.ours, tt.theirs, w)
-			if got.Matched != tt.matched || got.Unsure != tt.unsure {
-				t.Errorf("got %d matched and %d unsure, want %d and %d", got.Matched, got.Unsure, tt.matched, tt.unsure)
+			if len(got.Matched) != tt.matched || len(got.Unsure) != tt.unsure {
+				t.Errorf("got %d matched and %d unsure, want %d and %d", len(got.Matched), len(got.Unsure), tt.matched, tt.unsure)
 			}
 			if m, e := seqsOf(got.Unwitness), seqsOf(got.Early); !slices.Equal(m, tt.missing) || !slices.Equal(e, tt.early) {
 				t.Errorf("got missing %v and early %v, want %v and %v", m, e, tt.missing, tt.early)
@@ -141,11 +141,11 @@ func TestTheSynchronisationServiceIsToldByClientOrName(t *testing.T) {
 // TestLogsAgreeOnlyWhenNothingIsOpen: green is for whoever reads no further.
 func TestLogsAgreeOnlyWhenNothingIsOpen(t *testing.T) {
 	t.Parallel()
-	some, rows := []audit.Ours{{}}, []audit.Witnessed{{}}
+	some, rows, both := []audit.Ours{{}}, []audit.Witnessed{{}}, []audit.Pair{{}}
 	for want, found := range map[string][]audit.Reconciliation{
-		audit.Agrees:  {{}, {Matched: 1, Unsure: 1, Early: some, Own: rows, Sync: rows}},
+		audit.Agrees:  {{}, {Matched: both, Unsure: some, Own: rows, Sync: rows}},
 		audit.Differs: {{Unwitness: some}, {Foreign: rows}, {Foreign: rows, Unread: audit.Unread{Revocations: 1}}},
-		audit.Unclear: {{Faded: true, Old: some}, {Faded: true}, {Named: rows}, {Matched: 1, Unread: audit.Unread{Revocations: 5}}, {Unread: audit.Unread{Unknown: 1}}},
+		audit.Unclear: {{Faded: true, Old: some}, {Faded: true}, {Named: rows}, {Matched: both, Unread: audit.Unread{Revocations: 5}}, {Unread: audit.Unread{Unknown: 1}}, {Early: some}, {Matched: both, Early: some}},
 	} {
 		for _, r := range found {
 			if got := r.Outcome(); got != want {
@@ -163,18 +163,34 @@ func TestNothingIsLostInAComparison(t *testing.T) {
 	for n := range 2000 {
 		ours, theirs := randomLogs(r)
 		got := audit.Reconcile(ours, theirs, day)
-		if all := got.Matched + len(got.Unwitness) + len(got.Early) + got.Unsure; all != len(ours) {
+		if all := len(got.Matched) + len(got.Unwitness) + len(got.Early) + len(got.Unsure); all != len(ours) {
 			t.Fatalf("round %d: %d of ours, and %d accounted for", n, len(ours), all)
 		}
-		if all := got.Matched + len(got.Foreign) + len(got.Own) + len(got.Sync); all != len(theirs) || got.Rows != all {
+		if all := len(got.Matched) + len(got.Foreign) + len(got.Own) + len(got.Sync); all != len(theirs) || got.Rows != all {
 			t.Fatalf("round %d: %d rows, %d counted, and %d accounted for", n, len(theirs), got.Rows, all)
 		}
-		if most := mostPairs(ours, theirs); got.Matched != most {
-			t.Fatalf("round %d: %d pairs, and %d are possible\n%v\n%v", n, got.Matched, most, ours, theirs)
+		if most := mostPairs(ours, theirs); len(got.Matched) != most {
+			t.Fatalf("round %d: %d pairs, and %d are possible\n%v\n%v", n, len(got.Matched), most, ours, theirs)
 		}
+		checkPairs(t, got.Matched)
 		if again := audit.Reconcile(ours, theirs, day); fmt.Sprint(again) != fmt.Sprint(got) {
 			t.Fatalf("round %d: another result for the same logs", n)
 		}
+	}
+}
+
+// checkPairs checks that each pair is one that may be, and that no event and no row is in two.
+func checkPairs(t *testing.T, pairs []audit.Pair) {
+	t.Helper()
+	events, rows := map[int64]bool{}, map[string]bool{}
+	for _, p := range pairs {
+		if p.Ours.Operator.OID != p.Row.ByOID || p.Ours.Target.OID != p.Row.TargetOID || p.Ours.T0.Sub(p.Row.At).Abs() > audit.Slack {
+			t.Fatalf("these do not belong together: %+v", p)
+		}
+		if events[p.Ours.Seq] || rows[p.Row.ID] {
+			t.Fatalf("paired twice: %+v", p)
+		}
+		events[p.Ours.Seq], rows[p.Row.ID] = true, true
 	}
 }
 
@@ -214,8 +230,8 @@ func TestAFileThatClaimsTheImpossibleCostsNoTime(t *testing.T) {
 		theirs = append(theirs, row("", "op", "v", float64(i)+0.25))
 	}
 	w := audit.Window{From: noon, To: noon.Add(12 * time.Hour), AsOf: day.AsOf}
-	if got := audit.Reconcile(ours, theirs, w); got.Matched != len(ours) || len(got.Foreign) != 0 {
-		t.Errorf("%d of %d matched, %d foreign", got.Matched, len(ours), len(got.Foreign))
+	if got := audit.Reconcile(ours, theirs, w); len(got.Matched) != len(ours) || len(got.Foreign) != 0 {
+		t.Errorf("%d of %d matched, %d foreign", len(got.Matched), len(ours), len(got.Foreign))
 	}
 }
 

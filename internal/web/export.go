@@ -112,13 +112,9 @@ func csvRow(t revoke.Target) []string {
 	for i, f := range t.Flags {
 		flags[i] = string(f)
 	}
-	row := []string{
+	return audit.SafeCells([]string{
 		strconv.Itoa(t.Pos), t.OID, t.UPN, t.Name, strings.Join(t.Reasons, "; "), strings.Join(flags, "; "), t.Verdict, t.Because,
-	}
-	for i, cell := range row {
-		row[i] = audit.SafeCell(cell)
-	}
-	return row
+	})
 }
 
 // attach sets the headers of a download. In a rehearsal its name says so.

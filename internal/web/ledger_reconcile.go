@@ -315,6 +315,7 @@ type comparison struct {
 	source string
 	read   []string
 	file   logFile // that was brought
+	size   int64   // of the ledger
 }
 
 // form is where the page says what is wrong with the time that was asked for.
@@ -325,13 +326,14 @@ func (c comparison) form(page *templates.ReconcilePage) *string {
 	return &page.Fetch.ToError
 }
 
-// reconcile compares, records that it was done, and answers with the result.
+// reconcile compares, records that it was done, and answers with the result: as a page, or as a file.
 func (s *Server) reconcile(ctx context.Context, w http.ResponseWriter, r *http.Request, page templates.ReconcilePage, c comparison) error {
 	head, err := s.Trail.Head(ctx)
 	if err != nil {
 		return unreadLedger(err)
 	}
-	ours, err := audit.Claims(ctx, s.Trail, head.Size, c.window)
+	c.size = head.Size
+	ours, err := audit.Claims(ctx, s.Trail, c.size, c.window)
 	if errors.Is(err, audit.ErrTooMany) {
 		*c.form(&page) = tooManyWords
 		return render(w, r, http.StatusUnprocessableEntity, templates.Reconcile(page))
@@ -339,7 +341,7 @@ func (s *Server) reconcile(ctx context.Context, w http.ResponseWriter, r *http.R
 	if err != nil {
 		return unreadLedger(err)
 	}
-	first, err := s.Trail.Scan(ctx, audit.Query{}, 0, head.Size, 1)
+	first, err := s.Trail.Scan(ctx, audit.Query{}, 0, c.size, 1)
 	if err != nil {
 		return unreadLedger(err)
 	}
@@ -350,6 +352,9 @@ func (s *Server) reconcile(ctx context.Context, w http.ResponseWriter, r *http.R
 	}
 	page.Result = newReconcileResult(found, c, s.Now())
 	page.Result.Notes = append(ledgerNotes(c.window, first, head.Removed), keptNotes(found, c)...)
+	if r.PostFormValue(templates.FieldFormat) == string(audit.CSV) {
+		return s.sendReconciliation(ctx, w, r, c, found, page.Result)
+	}
 	page.Result.Recorded = "/ledger?kind=" + string(audit.Reconciled)
 	return render(w, r, http.StatusOK, templates.Reconcile(page))
 }
@@ -361,7 +366,7 @@ func (s *Server) reconciled(r *http.Request, c comparison, found audit.Reconcili
 		Operator: auditPerson(at(r).who),
 		Detail: map[string]string{
 			"from": audit.FormatTime(c.window.From), "to": audit.FormatTime(c.window.To), "source": c.source,
-			"rows": strconv.Itoa(found.Rows), "matched": strconv.Itoa(found.Matched), "missing": strconv.Itoa(len(found.Unwitness)),
+			"rows": strconv.Itoa(found.Rows), "matched": strconv.Itoa(len(found.Matched)), "missing": strconv.Itoa(len(found.Unwitness)),
 			"early": strconv.Itoa(len(found.Early)), "foreign": strconv.Itoa(len(found.Foreign)), "own": strconv.Itoa(len(found.Own)),
 			"sync": strconv.Itoa(len(found.Sync)), "named": strconv.Itoa(len(found.Named)), "old": strconv.Itoa(len(found.Old)),
 			"unreadable": strconv.Itoa(found.Unread.All()),

@@ -10,28 +10,73 @@ import (
 	"evict/web/templates"
 )
 
-// reconcileShown is how many of each list the page shows; a shorter time shows the rest.
+// reconcileShown is how many of each list the page shows; a shorter time shows the rest, and the file has all.
 const reconcileShown = 200
 
 // newReconcileResult puts a comparison into words: the verdict first.
 func newReconcileResult(found audit.Reconciliation, c comparison, now time.Time) *templates.ReconcileResult {
 	return &templates.ReconcileResult{
 		Verdict: reconcileVerdict(found), Window: minuteWords(c.window.From) + " to " + minuteWords(c.window.To),
-		Counts: reconcileCounts(found), Read: c.read,
-		Missing: reconcileOurs(found.Unwitness, now), Early: reconcileOurs(found.Early, now), Old: reconcileOurs(found.Old, now),
-		Foreign: reconcileRows(found.Foreign, now), Named: reconcileRows(found.Named, now), Own: reconcileRows(found.Own, now),
-		Sync: reconcileRows(found.Sync, now),
+		Counts: reconcileCounts(found), Read: c.read, Lists: showLists(reconcileLists(found), now),
 	}
+}
+
+// reconcileList is one list of a comparison, in the words of page and file. Its id is the key of its count in the event.
+type reconcileList struct {
+	id, title, why string
+	folded         bool
+	ours           []audit.Ours
+	rows           []audit.Witnessed
+}
+
+// reconcileLists are the lists that the page shows, in its order.
+func reconcileLists(r audit.Reconciliation) []reconcileList {
+	return []reconcileList{
+		{
+			id: "missing", title: "Evict’s, without a row in Entra’s log", ours: r.Unwitness,
+			why: "The ledger says that Microsoft accepted these, and Entra’s log does not know them. Either the log was not read whole (another time, a filter, a row that has not appeared yet), or somebody wrote them into the ledger by another way.",
+		},
+		{
+			id: "foreign", title: "Entra’s, without an event of Evict’s", rows: r.Foreign,
+			why: "Revoked outside Evict: in the admin center, by PowerShell or by an application. An administrator who resets a password causes such a row too.",
+		},
+		{
+			id: "named", title: "By accounts named like the synchronisation service", rows: r.Named,
+			why: "The name says so, the row itself does not: whoever may create users can create such a one. Look at who it was.",
+		},
+		{id: "early", title: "Too early to tell", why: "Entra’s rows appear minutes later. Compare again in a quarter of an hour.", ours: r.Early},
+		{id: "old", title: "Too old to tell", why: "From before what Entra still keeps. A missing row means nothing here.", ours: r.Old},
+		{
+			id: "own", title: "By people for themselves", folded: true, rows: r.Own,
+			why: "Whoever changes their own password, or signs out everywhere, causes such a row.",
+		},
+		{
+			id: "sync", title: "By the synchronisation service", folded: true, rows: r.Sync,
+			why: "A password that was changed on premises. Told by the client that the row names.",
+		},
+	}
+}
+
+func showLists(lists []reconcileList, now time.Time) (out []templates.ReconcileList) {
+	for _, l := range lists {
+		if n := len(l.ours) + len(l.rows); n > 0 {
+			out = append(out, templates.ReconcileList{
+				ID: l.id, Title: l.title, Why: l.why, Folded: l.folded, Ours: reconcileOurs(l.ours, now), Rows: reconcileRows(l.rows, now), More: moreWords(n),
+			})
+		}
+	}
+	return out
 }
 
 func minuteWords(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC") }
 
 // reconcileVerdict is the one sentence that somebody reads who reads no further.
 func reconcileVerdict(r audit.Reconciliation) templates.Note {
-	if !r.Faded && r.Matched+len(r.Unwitness)+len(r.Early)+r.Rows+r.Unread.All() == 0 {
-		return templates.Note{Tone: templates.ToneOn, Title: "Nothing to compare", Text: "Neither log has a revocation in this time."}
-	}
 	n := verdictTitle(r)
+	if !r.Faded && len(r.Matched)+len(r.Unwitness)+len(r.Early)+len(r.Unsure)+r.Rows+r.Unread.All() == 0 {
+		n.Text = "Neither log has a revocation in this time."
+		return n
+	}
 	n.Text = strings.Join(append(unreadWords(r.Unread), verdictWords(r)...), " ")
 	return n
 }
@@ -49,6 +94,23 @@ func verdictTitle(r audit.Reconciliation) templates.Note {
 		return templates.Note{Tone: templates.ToneWarn, Title: "Look at who names themselves like the sync service"}
 	case r.Faded:
 		return templates.Note{Tone: templates.ToneWarn, Title: "Not all can be compared any more"}
+	default:
+		return agreement(len(r.Matched), len(r.Early))
+	}
+}
+
+// agreement is the title when nothing differs. It claims no more than was compared: a revocation without a row that is too
+// new to have one agrees with nothing yet.
+func agreement(matched, early int) templates.Note {
+	switch {
+	case early > 0 && matched > 0:
+		return templates.Note{
+			Tone: templates.ToneOn, Title: "The logs agree on " + counted(matched, "revocation") + "; " + thousands(early) + oneOf(early, " is", " are") + " too new to tell",
+		}
+	case early > 0:
+		return templates.Note{Tone: templates.ToneOn, Title: "Nothing can be compared yet: " + counted(early, "revocation") + oneOf(early, " is", " are") + " too new to tell"}
+	case matched == 0:
+		return templates.Note{Tone: templates.ToneOn, Title: "Nothing to compare"}
 	default:
 		return templates.Note{Tone: templates.ToneOK, Title: "The logs agree"}
 	}
@@ -77,7 +139,7 @@ func verdictWords(r audit.Reconciliation) (words []string) {
 		words = append(words, counted(named, "row")+oneOf(named, " is", " are")+" by accounts named like the sync service: look at them.")
 	}
 	if !r.Faded && foreign+named+r.Unread.All() == 0 {
-		words = append(words, "Nobody was revoked by others beside it.")
+		words = append(words, nobodyElse(r))
 	}
 	if r.Faded {
 		words = append(words, "Entra keeps its log for 30 days, so rows from before may be gone.")
@@ -85,16 +147,25 @@ func verdictWords(r audit.Reconciliation) (words []string) {
 	return words
 }
 
+// nobodyElse says that Entra's log tells of no others, as far as it goes.
+func nobodyElse(r audit.Reconciliation) string {
+	if len(r.Early) > 0 { // rows of others may be as late
+		return "So far no row is of a revocation by others."
+	}
+	return "Nobody was revoked by others beside it."
+}
+
 // oursWords account for every revocation of ours that Entra should know.
 func oursWords(r audit.Reconciliation) string {
-	all := r.Matched + len(r.Unwitness) + len(r.Early) + len(r.Old)
+	matched := len(r.Matched)
+	all := matched + len(r.Unwitness) + len(r.Early) + len(r.Old)
 	switch all {
 	case 0:
 		return "The ledger has no revocation of this time that Entra should know."
-	case r.Matched:
+	case matched:
 		return "All " + counted(all, "revocation") + " of Evict’s have a row in Entra’s log."
 	}
-	words := "Of " + counted(all, "revocation") + " of Evict’s, " + thousands(r.Matched) + haveWord(r.Matched) + "a row in Entra’s log"
+	words := "Of " + counted(all, "revocation") + " of Evict’s, " + thousands(matched) + haveWord(matched) + "a row in Entra’s log"
 	if n := len(r.Unwitness); n > 0 {
 		words += ", " + thousands(n) + haveWord(n) + "none"
 	}
@@ -116,13 +187,14 @@ func haveWord(n int) string {
 
 // reconcileCounts leads from each number to its list.
 func reconcileCounts(r audit.Reconciliation) []templates.Count {
-	counts := []templates.Count{{Value: thousands(r.Matched), Label: "in both logs", Tone: templates.ToneOK}}
+	var counts []templates.Count
 	for _, c := range []struct {
 		n         int
 		label, to string
 		tone      templates.Tone
 		always    bool
 	}{
+		{len(r.Matched), "in both logs", "", templates.ToneOK, true},
 		{len(r.Unwitness), "of Evict’s without a row", "#missing", templates.ToneNo, true},
 		{len(r.Foreign), "of Entra’s without an event", "#foreign", templates.ToneWarn, true},
 		{len(r.Named), "by accounts named like the sync service", "#named", templates.ToneWarn, false},
@@ -131,7 +203,7 @@ func reconcileCounts(r audit.Reconciliation) []templates.Count {
 		{r.Unread.All(), "not read", "#read", templates.ToneWarn, false},
 		{len(r.Own), "by people for themselves", "#own", "", false},
 		{len(r.Sync), "by the sync service", "#sync", "", false},
-		{r.Unsure, "refused, lost or external, without a row", "", "", false},
+		{len(r.Unsure), "refused, lost or external, without a row", "", "", false},
 	} {
 		count := templates.Count{Value: thousands(c.n), Label: c.label}
 		if c.n > 0 {
@@ -144,8 +216,7 @@ func reconcileCounts(r audit.Reconciliation) []templates.Count {
 	return counts
 }
 
-func reconcileOurs(list []audit.Ours, now time.Time) templates.ReconcileOurs {
-	var out templates.ReconcileOurs
+func reconcileOurs(list []audit.Ours, now time.Time) (out []templates.ReconcileOurRow) {
 	for _, o := range list[:min(len(list), reconcileShown)] {
 		row := templates.ReconcileOurRow{
 			Time: showTime(o.T0, now), Operator: rowPerson(o.Operator.OID, o.Operator.UPN), Target: rowPerson(o.Target.OID, o.Target.UPN),
@@ -157,22 +228,19 @@ func reconcileOurs(list []audit.Ours, now time.Time) templates.ReconcileOurs {
 		if o.Run != "" {
 			row.RunHref = runStory(o.Run)
 		}
-		out.Rows = append(out.Rows, row)
+		out = append(out, row)
 	}
-	out.More = moreWords(len(list))
 	return out
 }
 
-func reconcileRows(list []audit.Witnessed, now time.Time) templates.ReconcileRows {
-	var out templates.ReconcileRows
+func reconcileRows(list []audit.Witnessed, now time.Time) (out []templates.ReconcileRow) {
 	for _, t := range list[:min(len(list), reconcileShown)] {
 		row := templates.ReconcileRow{Time: showTime(t.At, now), App: t.ByApp, Target: rowPerson(t.TargetOID, t.TargetUPN), ID: t.Correlation}
 		if t.ByApp == "" {
 			row.By = rowPerson(t.ByOID, t.ByUPN)
 		}
-		out.Rows = append(out.Rows, row)
+		out = append(out, row)
 	}
-	out.More = moreWords(len(list))
 	return out
 }
 
@@ -180,7 +248,7 @@ func moreWords(n int) string {
 	if n <= reconcileShown {
 		return ""
 	}
-	return "And " + thousands(n-reconcileShown) + " more. Compare a shorter time to see them."
+	return "And " + thousands(n-reconcileShown) + " more. Compare a shorter time to see them, or download all as CSV."
 }
 
 // rowPerson names a person of a row, without the name that ledger and log may have from different days.

@@ -18,6 +18,7 @@ import (
 	"evict/internal/audit"
 	"evict/internal/directory"
 	"evict/internal/operator"
+	"evict/web/templates"
 )
 
 // log is Entra's, in memory.
@@ -129,21 +130,68 @@ func TestEveryRevocationOfOursIsAccountedFor(t *testing.T) {
 	t.Parallel()
 	for want, r := range map[string]audit.Reconciliation{
 		"The ledger has no revocation of this time that Entra should know.": {},
-		"All 2 revocations of Evict’s have a row in Entra’s log.":           {Matched: 2},
+		"All 2 revocations of Evict’s have a row in Entra’s log.":           {Matched: make([]audit.Pair, 2)},
 		"Of 47 revocations of Evict’s, 2 have a row in Entra’s log, 45 are too new to have one (rows appear minutes later).": {
-			Matched: 2, Early: make([]audit.Ours, 45),
+			Matched: make([]audit.Pair, 2), Early: make([]audit.Ours, 45),
 		},
 		"Of 4 revocations of Evict’s, 1 has a row in Entra’s log, 2 have none, 1 is too old to tell.": {
-			Matched: 1, Unwitness: make([]audit.Ours, 2), Old: make([]audit.Ours, 1),
+			Matched: make([]audit.Pair, 1), Unwitness: make([]audit.Ours, 2), Old: make([]audit.Ours, 1),
 		},
 	} {
 		if got := oursWords(r); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	n := reconcileVerdict(audit.Reconciliation{Matched: 1, Rows: 2, Foreign: make([]audit.Witnessed, 1)})
+	n := reconcileVerdict(audit.Reconciliation{Matched: make([]audit.Pair, 1), Rows: 2, Foreign: make([]audit.Witnessed, 1)})
 	if n.Title != "1 row of Entra’s has no event of Evict’s" || !strings.Contains(n.Text, "or reset a password") {
 		t.Errorf("the verdict claims %q, %q", n.Title, n.Text)
+	}
+}
+
+// The headline is for whoever reads no further: it claims no more than was compared.
+func TestTheHeadlineClaimsNoMoreThanWasCompared(t *testing.T) {
+	t.Parallel()
+	ours := func(n int) []audit.Ours { return make([]audit.Ours, n) }
+	pairs := func(n int) []audit.Pair { return make([]audit.Pair, n) }
+	const early = "So far no row is of a revocation by others."
+	for want, r := range map[string]audit.Reconciliation{
+		"The logs agree. All 2 revocations of Evict’s have a row in Entra’s log. Nobody was revoked by others beside it.": {Matched: pairs(2), Rows: 2},
+		"The logs agree on 2 revocations; 45 are too new to tell. Of 47 revocations of Evict’s, 2 have a row in Entra’s log, 45 are too new to have one (rows appear minutes later). " + early: {
+			Matched: pairs(2), Rows: 2, Early: ours(45),
+		},
+		"Nothing can be compared yet: 1 revocation is too new to tell. Of 1 revocation of Evict’s, 0 have a row in Entra’s log, 1 is too new to have one (rows appear minutes later). " + early: {
+			Early: ours(1),
+		},
+		"Nothing to compare. The ledger has no revocation of this time that Entra should know. Nobody was revoked by others beside it.": {
+			Rows: 2, Own: make([]audit.Witnessed, 1), Sync: make([]audit.Witnessed, 1),
+		},
+		"Nothing to compare. Neither log has a revocation in this time.": {},
+		"The logs differ. Of 3 revocations of Evict’s, 1 has a row in Entra’s log, 1 has none, 1 is too new to have one (rows appear minutes later). " + early: {
+			Matched: pairs(1), Unwitness: ours(1), Early: ours(1),
+		},
+	} {
+		n := reconcileVerdict(r)
+		if got := n.Title + ". " + n.Text; got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+		if green := n.Tone == templates.ToneOK; green != (n.Title == "The logs agree") {
+			t.Errorf("%q has the tone %q", n.Title, n.Tone)
+		}
+	}
+}
+
+func TestAComparisonOfWhatIsTooNewAgreesOnNothing(t *testing.T) {
+	t.Parallel()
+	b, v, _ := newVault(t, 1)
+	b.Witness = &log{}
+	revoked(t, v, other, noon.Add(-time.Minute))
+	w, doc := b.post(t, "/ledger/reconcile/fetch", lastWeek())
+	wantStatus(t, w, http.StatusOK)
+	if got := verdict(doc); strings.Contains(got, "agree") || !strings.Contains(got, "1 revocation is too new to tell") || doc.Find(`main [role="status"] .note.ok`).Length() != 0 {
+		t.Errorf("the verdict is %q", got)
+	}
+	if e := v.records[len(v.records)-1].Event; e.Outcome != audit.Unclear || e.Detail["early"] != "1" {
+		t.Errorf("recorded is %+v", e)
 	}
 }
 

@@ -148,6 +148,16 @@ func newBuilder(scopes ...revoke.SavedScope) *builder {
 // ask sends a request past sessions and roles, which have tests of their own.
 func (b *builder) ask(t *testing.T, r *http.Request) (*httptest.ResponseRecorder, *goquery.Document) {
 	t.Helper()
+	w := httptest.NewRecorder()
+	b.answer(w, r)
+	doc, err := goquery.NewDocumentFromReader(strings.NewReader(w.Body.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, doc
+}
+
+func (b *builder) answer(w http.ResponseWriter, r *http.Request) {
 	pages := b.pages()
 	router := chi.NewRouter()
 	for _, route := range operator.Routes() {
@@ -159,13 +169,7 @@ func (b *builder) ask(t *testing.T, r *http.Request) (*httptest.ResponseRecorder
 			})).ServeHTTP(w, r)
 		}))
 	}
-	w := httptest.NewRecorder()
 	router.ServeHTTP(w, r)
-	doc, err := goquery.NewDocumentFromReader(strings.NewReader(w.Body.String()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w, doc
 }
 
 func (b *builder) post(t *testing.T, path string, form url.Values) (*httptest.ResponseRecorder, *goquery.Document) {

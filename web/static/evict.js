@@ -145,6 +145,14 @@
 
   // --- Forms that must be sent once: the button says what goes on, and a second submit is dropped.
 
+  const free = (form) => {
+    delete form.dataset.sent;
+    for (const button of form.querySelectorAll("[data-rest]")) {
+      button.textContent = button.dataset.rest;
+      button.removeAttribute("aria-disabled");
+    }
+  };
+
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (!(form instanceof HTMLFormElement) || !("once" in form.dataset)) return;
@@ -154,6 +162,8 @@
     }
     form.dataset.sent = "";
     const button = event.submitter ?? form.querySelector("button[type=submit]");
+    // A file leaves the page as it is, and nothing tells when it has come: hold back a double click, no more.
+    if (button && "file" in button.dataset) setTimeout(free, 3000, form);
     if (!button?.dataset.busy) return;
     button.dataset.rest = button.textContent;
     button.textContent = button.dataset.busy;
@@ -164,13 +174,7 @@
   // Coming back with the browser's back button shows the page as it was left: make its forms usable again.
   window.addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
-    for (const form of document.querySelectorAll("form[data-sent]")) {
-      delete form.dataset.sent;
-      for (const button of form.querySelectorAll("[data-rest]")) {
-        button.textContent = button.dataset.rest;
-        button.removeAttribute("aria-disabled");
-      }
-    }
+    for (const form of document.querySelectorAll("form[data-sent]")) free(form);
   });
 
   // --- "3 min ago" stays true on a page left open. The server's clock counts; of this machine's only what has

@@ -84,6 +84,17 @@ func newConsole(t *testing.T) *console {
 		c.posts.Add(1)
 		w.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("GET /ledger/reconcile", func(w http.ResponseWriter, r *http.Request) {
+		c.render(w, r, func(own string) templ.Component {
+			p := reconcilePage()
+			p.Page.CSPNonce = own
+			return templates.Reconcile(p)
+		})
+	})
+	mux.HandleFunc("POST /ledger/reconcile/fetch", func(w http.ResponseWriter, r *http.Request) {
+		c.posts.Add(1)
+		w.Header().Set("Content-Disposition", `attachment; filename="`+r.PostFormValue("format")+`"`)
+	})
 	c.Server = httptest.NewServer(mux)
 	t.Cleanup(c.Close)
 	return c
@@ -227,6 +238,23 @@ func TestAFormIsSentOnceAndSaysSo(t *testing.T) {
 	}
 	if got := c.posts.Load(); got != 1 {
 		t.Errorf("posts = %d, want 1", got)
+	}
+	noProblems(t, problems)
+}
+
+// A file leaves the page as it was, so its form must not stay spent.
+func TestAFormThatGaveAFileCanBeSentAgain(t *testing.T) {
+	t.Parallel()
+	c := newConsole(t)
+	ctx, problems := open(t, c.URL+"/ledger/reconcile")
+	const file = `document.querySelector("form[action$=fetch] [data-file]")`
+	for sent := int64(1); sent <= 2; sent++ {
+		do(ctx, t, chromedp.Evaluate[chromedp.Void](`for (let i = 0; i < 3; i++) `+file+`.click()`))
+		await(ctx, t, file+`.textContent === "Reading Entra’s log…"`)
+		await(ctx, t, file+`.textContent === "Download as CSV" && !`+file+`.hasAttribute("aria-disabled")`)
+		if got := c.posts.Load(); got != sent {
+			t.Errorf("posts = %d, want %d", got, sent)
+		}
 	}
 	noProblems(t, problems)
 }

@@ -16,12 +16,12 @@ func reconcilePage() templates.ReconcilePage {
 	}
 }
 
-func reconcileOurs(what string) templates.ReconcileOurs {
-	return templates.ReconcileOurs{Rows: []templates.ReconcileOurRow{
+func reconcileOurs(id, what string) templates.ReconcileList {
+	return templates.ReconcileList{ID: id, Title: "Of Evict’s: " + id, Why: "Why they stand here.", Ours: []templates.ReconcileOurRow{
 		{Time: at("13:40:11", "25 min ago"), Operator: templates.Person{UPN: "lead@tenant.example", Href: "/ledger/people/1"}, Target: templates.Person{UPN: longUPN, Href: "/ledger/people/2"},
 			What: what, Event: "18,702", EventHref: "/ledger/18702", RunHref: "/ledger/runs/1"},
 		{Time: at("13:41:12", "24 min ago"), Operator: templates.Person{UPN: "lead@tenant.example"}, Target: victim(), What: "recorded by hand", Event: "18,703", EventHref: "/ledger/18703"},
-	}, More: "And 1,204 more. Compare a shorter time to see them."}
+	}, More: "And 1,204 more. Compare a shorter time to see them, or download all as CSV."}
 }
 
 func reconcileRow(by, app string) templates.ReconcileRow {
@@ -32,8 +32,8 @@ func reconcileRow(by, app string) templates.ReconcileRow {
 	return r
 }
 
-func reconcileRows(rows ...templates.ReconcileRow) templates.ReconcileRows {
-	return templates.ReconcileRows{Rows: rows}
+func reconcileRows(id string, folded bool, rows ...templates.ReconcileRow) templates.ReconcileList {
+	return templates.ReconcileList{ID: id, Title: "Of Entra’s: " + id, Why: "Why they stand here.", Folded: folded, Rows: rows}
 }
 
 func reconcileDiffers() templates.ReconcilePage {
@@ -48,11 +48,14 @@ func reconcileDiffers() templates.ReconcilePage {
 			{Value: "1", Label: "by accounts named like the sync service", Tone: templates.ToneWarn, Href: "#named"}, {Value: "2", Label: "too old to tell", Tone: templates.ToneOn, Href: "#old"},
 			{Value: "3", Label: "not read", Tone: templates.ToneWarn, Href: "#read"},
 		},
-		Notes:   []templates.Note{{Tone: templates.ToneOn, Title: "The ledger is younger", Text: "It begins on 20 Nov 2026 09:00 UTC. What Entra tells from before has no event, whoever did it."}},
-		Missing: reconcileOurs("accepted by Microsoft"), Early: reconcileOurs("accepted by Microsoft"), Old: reconcileOurs("accepted by Microsoft"),
-		Named:   reconcileRows(reconcileRow("sync_evil@tenant.example", "")),
-		Foreign: reconcileRows(reconcileRow("global.admin@tenant.example", ""), reconcileRow("", "Playbook <b>revoke</b>"), reconcileRow("", "")),
-		Own:     reconcileRows(reconcileRow("lena.hartwig@tenant.example", "")), Sync: reconcileRows(reconcileRow("Sync_DC01_3f0c1a527d1b@tenant.example", "")),
+		Notes: []templates.Note{{Tone: templates.ToneOn, Title: "The ledger is younger", Text: "It begins on 20 Nov 2026 09:00 UTC. What Entra tells from before has no event, whoever did it."}},
+		Lists: []templates.ReconcileList{
+			reconcileOurs("missing", "accepted by Microsoft"),
+			reconcileRows("foreign", false, reconcileRow("global.admin@tenant.example", ""), reconcileRow("", "Playbook <b>revoke</b>"), reconcileRow("", "")),
+			reconcileRows("named", false, reconcileRow("sync_evil@tenant.example", "")),
+			reconcileOurs("early", "accepted by Microsoft"), reconcileOurs("old", "accepted by Microsoft"),
+			reconcileRows("own", true, reconcileRow("lena.hartwig@tenant.example", "")), reconcileRows("sync", true, reconcileRow("Sync_DC01_3f0c1a527d1b@tenant.example", "")),
+		},
 		Read: []string{"1,204 rows read: 415 about revocations, 786 of other activities, 3 could not be read.", "Line 17: it names no target by object id"}, Recorded: "/ledger?kind=ledger.reconciled",
 	}
 	return p
@@ -66,6 +69,13 @@ func reconcileVariants() []fixture {
 		Counts:  []templates.Count{{Value: "412", Label: "in both logs", Tone: templates.ToneOK}, {Value: "0", Label: "of Evict’s without a row"}, {Value: "0", Label: "of Entra’s without an event"}},
 		Read:    []string{"From Microsoft Graph: 412 rows about revocations."},
 	}
+	early := reconcilePage()
+	early.Result = &templates.ReconcileResult{
+		Window:  "23 Nov 2026 13:05 UTC to 23 Nov 2026 14:06 UTC",
+		Verdict: templates.Note{Tone: templates.ToneOn, Title: "The logs agree on 410 revocations; 2 are too new to tell", Text: "Of 412 revocations of Evict’s, 410 have a row in Entra’s log, 2 are too new to have one (rows appear minutes later)."},
+		Counts:  []templates.Count{{Value: "410", Label: "in both logs", Tone: templates.ToneOK}, {Value: "2", Label: "too early to tell", Tone: templates.ToneOn, Href: "#early"}},
+		Lists:   []templates.ReconcileList{reconcileOurs("early", "accepted by Microsoft")}, Read: []string{"From Microsoft Graph: 410 rows about revocations."},
+	}
 	consent := reconcilePage()
 	consent.SignIn = "/auth/signin?return=%2Fledger%2Freconcile"
 	refused := reconcilePage()
@@ -77,6 +87,7 @@ func reconcileVariants() []fixture {
 	closed.Fetch.Closed = "Microsoft Graph does not offer this log in the cloud that 21Vianet operates."
 	return []fixture{
 		{"reconcile", templates.Reconcile(reconcilePage())}, {"reconcile-differs", templates.Reconcile(reconcileDiffers())}, {"reconcile-agrees", templates.Reconcile(agrees)},
+		{"reconcile-early", templates.Reconcile(early)},
 		{"reconcile-consent", templates.Reconcile(consent)}, {"reconcile-refused", templates.Reconcile(refused)}, {"reconcile-invalid", templates.Reconcile(invalid)},
 		{"reconcile-closed", templates.Reconcile(closed)},
 	}
@@ -108,6 +119,12 @@ func TestAComparisonOpensWithItsVerdict(t *testing.T) {
 	}
 	if doc.Find("main form").Length() != 2 || doc.Find("#reconcile-kql").Length() != 1 {
 		t.Error("the forms or the query are not there beside the result")
+	}
+	for _, action := range []string{"/ledger/reconcile/fetch", "/ledger/reconcile/upload"} {
+		buttons := doc.Find(`form[action="` + action + `"] button[type="submit"]`)
+		if file := buttons.Last(); buttons.Length() != 2 || buttons.First().AttrOr("name", "") != "" || file.AttrOr("name", "") != "format" || file.AttrOr("value", "") != "csv" {
+			t.Errorf("%s: the form gives no page first and no file second", action)
+		}
 	}
 }
 

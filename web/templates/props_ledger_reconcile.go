@@ -30,24 +30,21 @@ type ReconcileResult struct {
 	Window   string // "16 Nov 2026 14:00 UTC to 23 Nov 2026 14:00 UTC"
 	Counts   []Count
 	Notes    []Note
-	Read     []string // what was read, and what of it could not be
-	Missing  ReconcileOurs
-	Early    ReconcileOurs
-	Old      ReconcileOurs // from before what Entra keeps
-	Foreign  ReconcileRows
-	Own      ReconcileRows
-	Sync     ReconcileRows
-	Named    ReconcileRows // by who is only named like it
-	Recorded string        // address of the event; "" when it is not known
+	Read     []string        // what was read, and what of it could not be
+	Lists    []ReconcileList // those that have anything
+	Recorded string          // address of the event; "" when it is not known
 }
 
-// ReconcileOurs are events of ours.
-type ReconcileOurs struct {
-	Rows []ReconcileOurRow
-	More string // "and 1,204 more"
+// ReconcileList is one list of a comparison: of events of ours, or of rows of Entra's.
+type ReconcileList struct {
+	ID, Title, Why string
+	Folded         bool // it is the usual: whoever wants it opens it
+	Ours           []ReconcileOurRow
+	Rows           []ReconcileRow
+	More           string // "and 1,204 more"
 }
 
-// ReconcileOurRow is one of them.
+// ReconcileOurRow is an event of ours.
 type ReconcileOurRow struct {
 	Time             Time
 	Operator, Target Person
@@ -56,13 +53,7 @@ type ReconcileOurRow struct {
 	RunHref          string
 }
 
-// ReconcileRows are rows of Entra's log.
-type ReconcileRows struct {
-	Rows []ReconcileRow
-	More string
-}
-
-// ReconcileRow is one of them.
+// ReconcileRow is a row of Entra's log.
 type ReconcileRow struct {
 	Time   Time
 	By     Person
