@@ -180,21 +180,21 @@ func (w *walk) next(ctx context.Context, n int) (stretch, error) {
 	return best, nil
 }
 
-// A lead of few values has fewest of each at once; what a few values have more of is read again, as far as it goes.
+// Of each value of a lead, some events are read at once, and fewer when the values are many: people have few. What only
+// few values have more of is read again, as far as it goes.
 const (
-	fewValues = 512
-	fewest    = 8
+	fewValues  = 8
+	someOfEach = 16
+	someOfThem = 4096
 )
 
 // follow is the stretch that a lead leads through.
 func (w *walk) follow(ctx context.Context, l lead, n int) (stretch, error) {
 	s := stretch{from: w.from, to: w.to, led: true, seqs: slices.Clone(l.seqs)}
-	each := max(1, n/max(1, l.width()))
-	if l.width() <= fewValues {
-		each = max(each, fewest)
-	}
+	width := max(1, l.width())
+	each := max(1, n/width, min(someOfEach, someOfThem/width))
 	for _, span := range l.spans {
-		dense, err := w.along(ctx, &s, span, each, len(span.values) <= fewest)
+		dense, err := w.along(ctx, &s, span, each, len(span.values) <= fewValues)
 		if err == nil && len(dense) > 0 {
 			span.values = dense
 			_, err = w.along(ctx, &s, span, max(each, n/len(dense)), true)
@@ -225,7 +225,7 @@ func (w *walk) along(ctx context.Context, s *stretch, of span, each int, last bo
 			dense = append(dense, h.value)
 		}
 	}
-	last = last || len(dense) > fewest
+	last = last || len(dense) > fewValues
 	for _, h := range heads {
 		switch {
 		case !full(h):
