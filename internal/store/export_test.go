@@ -29,14 +29,14 @@ func (db *DB) Insert(ctx context.Context, head string, rows [][]any) error {
 
 // Paced is the ledger with other bounds on a walk; named and timed as they are when 0.
 func (l *Ledger) Paced(limit time.Duration, stride, named, timed int) *Ledger {
-	p := pace{search: limit, histogram: limit, scan: limit, stride: stride, named: usual.named, timed: usual.timed}
+	p := pace{page: limit, scan: limit, stride: stride, named: usual.named, timed: usual.timed}
 	if named > 0 {
 		p.named = named
 	}
 	if timed > 0 {
 		p.timed = timed
 	}
-	return &Ledger{l.db, p, &remembered{}}
+	return &Ledger{l.db, p}
 }
 
 // Along lists the statements that go along an index, in both directions, with their arguments and the index that each
@@ -69,7 +69,7 @@ type Statement struct {
 // and runs and single events, it asked them.
 func (l *Ledger) Asked(ctx context.Context, q audit.Query) (lookUps, people, notes int, err error) {
 	err = l.db.read(ctx, "search", func(tx *sqlTx) error {
-		w, err := l.walk(ctx, tx, q, l.pace.search)
+		w, err := l.walk(ctx, tx, q, l.pace.page)
 		if err != nil {
 			return err
 		}
@@ -99,17 +99,24 @@ type Remembered struct{ r remembered }
 // NewRemembered remembers nothing yet.
 func NewRemembered() *Remembered { return &Remembered{} }
 
-// Answer returns who has the words, from memory or by asking.
-func (r *Remembered) Answer(ctx context.Context, words string, ask func() (oid string, err error)) (string, error) {
-	f, err := r.r.answer(ctx, question{words: words}, func() (*found, error) {
+// Recall returns who has the words in the ledger with an edge, from memory or by asking.
+func (r *Remembered) Recall(ctx context.Context, edge, words string, ask func() (oid string, err error)) (string, error) {
+	m, err := r.r.recall(ctx, question{edge: edge, words: words}, func() (*matches, error) {
 		oid, err := ask()
 		if err != nil {
 			return nil, err
 		}
-		return &found{oids: []string{oid}}, nil
+		return &matches{oids: []string{oid}}, nil
 	})
 	if err != nil {
 		return "", err
 	}
-	return f.oids[0], nil
+	return m.oids[0], nil
+}
+
+// Forget forgets what the dictionaries answered.
+func (l *Ledger) Forget() {
+	l.db.remembered.mu.Lock()
+	defer l.db.remembered.mu.Unlock()
+	l.db.remembered.last = nil
 }

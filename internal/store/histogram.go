@@ -23,7 +23,7 @@ func (l *Ledger) Histogram(ctx context.Context, q audit.Query) (h audit.Histogra
 			h.Days, err = countedDays(ctx, tx, q)
 			return err
 		}
-		w, err := l.walk(ctx, tx, q, l.pace.histogram)
+		w, err := l.walk(ctx, tx, q, l.pace.page)
 		if err != nil {
 			return err
 		}

@@ -128,43 +128,43 @@ func (s *search) leadOf(ctx context.Context, n *name) (l lead, ok bool, err erro
 	s.lookUps++
 	q := s.now
 	q.words, q.noted, q.most = strings.Join(n.words, "\x00"), n.noted, s.pace.named
-	f, err := s.remembered.answer(ctx, q, func() (*found, error) { return s.ask(ctx, n) })
-	if err != nil || f.many {
+	m, err := s.remembered.recall(ctx, q, func() (*matches, error) { return s.ask(ctx, n) })
+	if err != nil || m.many {
 		return lead{}, false, err
 	}
-	l.seqs = slices.Clone(f.alone)
+	l.seqs = slices.Clone(m.alone)
 	if n.noted {
-		l.spans = append(l.spans, span{columns: []string{"run_id"}, values: f.runs})
+		l.spans = append(l.spans, span{columns: []string{"run_id"}, values: m.runs})
 	}
 	if n.operator {
-		l.spans = append(l.spans, span{columns: []string{"operator_oid"}, values: f.oids})
+		l.spans = append(l.spans, span{columns: []string{"operator_oid"}, values: m.oids})
 	}
 	if n.target {
-		l.spans = append(l.spans, span{columns: []string{"target_oid"}, values: f.oids})
+		l.spans = append(l.spans, span{columns: []string{"target_oid"}, values: m.oids})
 	}
-	n.knows(f.oids, f.runs, f.alone)
+	n.knows(m.oids, m.runs, m.alone)
 	return l, true, nil
 }
 
 // ask asks the dictionaries what has a name. The notes come first: they are fewer, and what is common is so in them.
-func (s *search) ask(ctx context.Context, n *name) (f *found, err error) {
-	f = &found{}
-	matching, limit := n.matching(), ` limit `+strconv.Itoa(s.pace.named+1)
+func (s *search) ask(ctx context.Context, n *name) (m *matches, err error) {
+	m = &matches{}
+	f, limit := n.matching(), ` limit `+strconv.Itoa(s.pace.named+1)
 	if n.noted {
-		if f.runs, f.alone, err = s.notesOf(ctx, matching.clause()+limit, matching.args); err != nil {
+		if m.runs, m.alone, err = s.notesOf(ctx, f.clause()+limit, f.args); err != nil {
 			return nil, err
 		}
-		if f.many = len(f.runs)+len(f.alone) > s.pace.named; f.many {
-			return f, nil
+		if m.many = len(m.runs)+len(m.alone) > s.pace.named; m.many {
+			return m, nil
 		}
-		f.runs = distinct(f.runs)
+		m.runs = distinct(m.runs)
 	}
-	if f.oids, err = collect(ctx, s.tx, scanText, `select oid from person`+matching.clause()+limit, matching.args...); err != nil {
+	if m.oids, err = collect(ctx, s.tx, scanText, `select oid from person`+f.clause()+limit, f.args...); err != nil {
 		return nil, fmt.Errorf("looking up people: %w", err)
 	}
-	f.many = len(f.oids) > s.pace.named
-	f.oids = distinct(f.oids)
-	return f, nil
+	m.many = len(m.oids) > s.pace.named
+	m.oids = distinct(m.oids)
+	return m, nil
 }
 
 // notesOf finds the runs, and the events without one, whose ticket or reason matches.
@@ -197,7 +197,7 @@ func distinct(texts []string) []string {
 
 // id adds what is asked for by an id that may be of anything: a person, a run or a plan; or of whatever a ticket or a
 // reason names; or of an event. The ids of requests stand in the bytes of events alone, without an index, and are looked
-// for there when the id is none of those; of a request of ours, along its target.
+// for there when the id is none of those: of a request of ours among the events of its target, of any other one in all.
 func (s *search) id(ctx context.Context, id string) error {
 	ids := lead{spans: ofPerson(id)}
 	for _, column := range []string{"run_id", "plan_id"} {
@@ -232,8 +232,10 @@ func (s *search) id(ctx context.Context, id string) error {
 	}
 	s.inBytes(id)
 	targets, err := around(ctx, s.tx, id, `target_oid`, `target_oid <> '' and body like $4`, containing(id), scanText)
-	if len(targets) > 0 { // the intent, and with it whose every event about this request is
-		s.lead(span{columns: []string{"target_oid"}, values: distinct(targets)})
+	if len(targets) > 0 { // of the intent, which says whom the request is about
+		targets = distinct(targets)
+		s.in("target_oid || ''", targets)
+		s.lead(span{columns: []string{"target_oid"}, values: targets})
 	}
 	return err
 }

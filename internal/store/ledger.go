@@ -13,13 +13,12 @@ import (
 
 // Ledger appends to the ledger and reads it.
 type Ledger struct {
-	db         *DB
-	pace       pace
-	remembered *remembered
+	db   *DB
+	pace pace
 }
 
 // Ledger is the database's face for the ledger.
-func (db *DB) Ledger() *Ledger { return &Ledger{db, usual, &remembered{}} }
+func (db *DB) Ledger() *Ledger { return &Ledger{db, usual} }
 
 const (
 	defaultPage = 50

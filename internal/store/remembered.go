@@ -17,8 +17,8 @@ type remembered struct {
 	last []*answer // the oldest first
 }
 
-// question is what a dictionary was asked, and when: an answer holds for as long as the ledger stays as it is, which
-// the edge of its tree tells.
+// question is what the dictionaries are asked, and of which ledger: an answer holds until the next event. The edge of the
+// tree tells a ledger from an older one that was brought back and grew to as many events.
 type question struct {
 	events int64
 	edge   string
@@ -28,38 +28,45 @@ type question struct {
 }
 
 type answer struct {
-	to    question
-	known chan struct{} // closed when the rest is there
-	found *found        // nil when asking failed
+	to      question
+	known   chan struct{} // closed when the rest is there
+	matches *matches      // nil when asking failed
 }
 
-// found is what has some words, in the dictionaries.
-type found struct {
+// matches is what has some words, in the dictionaries.
+type matches struct {
 	oids, runs []string
 	alone      []int64 // events without a run
 	many       bool    // more than a lead may have, so that this is not all of it
 }
 
-// answer returns what was answered to a question, and asks when nothing was.
-func (r *remembered) answer(ctx context.Context, to question, ask func() (*found, error)) (*found, error) {
-	a, mine := r.get(to)
-	if mine {
-		defer close(a.known)
-		var err error
-		if a.found, err = ask(); err != nil {
+// recall returns what was answered to a question, and asks when nothing was.
+func (r *remembered) recall(ctx context.Context, to question, ask func() (*matches, error)) (*matches, error) {
+	for {
+		a, mine := r.get(to)
+		if mine {
+			return r.fill(a, ask)
+		}
+		select {
+		case <-a.known:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if a.matches != nil { // else whoever asked went away
+			return a.matches, nil
+		}
+	}
+}
+
+func (r *remembered) fill(a *answer, ask func() (*matches, error)) (_ *matches, err error) {
+	defer close(a.known)
+	defer func() {
+		if a.matches == nil { // after a panic, too
 			r.forget(a)
 		}
-		return a.found, err
-	}
-	select {
-	case <-a.known:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if a.found == nil { // whoever asked went away
-		return ask()
-	}
-	return a.found, nil
+	}()
+	a.matches, err = ask()
+	return a.matches, err
 }
 
 // get returns the answer to a question, or a place for it, which is the caller's to fill.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"evict/internal/audit"
 	"evict/internal/store"
@@ -39,6 +40,9 @@ func TestWhatTheDictionariesSaidHoldsUntilTheNextEvent(t *testing.T) {
 			t.Fatal(err)
 		}
 		finds("remembered", "hartwig", 1)
+		if h, err := db.Ledger().Histogram(t.Context(), audit.Query{Text: "hartwig"}); err != nil || len(h.Days) != 1 {
+			t.Errorf("the histogram does not remember what the list was told: %+v, %v", h, err)
+		}
 		finds("never asked", "lena", 0)
 		if err := ledger.Append(t.Context(), of(2, "Chidi Okafor")); err != nil {
 			t.Fatal(err)
@@ -50,48 +54,63 @@ func TestWhatTheDictionariesSaidHoldsUntilTheNextEvent(t *testing.T) {
 
 func TestWhoWaitsForAnAnswerAsksWhenTheOtherOneWentAway(t *testing.T) {
 	t.Parallel()
-	asking, leave := make(chan struct{}), make(chan struct{})
-	r := store.NewRemembered()
-	gone := errors.New("gone")
-	first := make(chan error)
-	go func() {
-		_, err := r.Answer(t.Context(), "hartwig", func() (string, error) { close(asking); <-leave; return "", gone })
-		first <- err
-	}()
-	<-asking
-	ended, end := context.WithCancel(t.Context())
-	end()
-	if _, err := r.Answer(ended, "hartwig", nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("waiting ended with %v", err)
-	}
-	second := make(chan string)
-	go func() {
-		oid, _ := r.Answer(t.Context(), "hartwig", func() (string, error) { return "lena", nil })
-		second <- oid
-	}()
-	close(leave)
-	if err, oid := <-first, <-second; !errors.Is(err, gone) || oid != "lena" {
-		t.Errorf("one had %v, the other one %q", err, oid)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		r, leave, gone := store.NewRemembered(), make(chan struct{}), errors.New("gone")
+		first := make(chan error, 1)
+		go func() {
+			_, err := r.Recall(t.Context(), "", "hartwig", func() (string, error) { <-leave; return "", gone })
+			first <- err
+		}()
+		synctest.Wait() // it is asking
+		ended, end := context.WithCancel(t.Context())
+		end()
+		if _, err := r.Recall(ended, "", "hartwig", nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("waiting ended with %v", err)
+		}
+		asked, waiting := 0, make(chan error, 2)
+		for range 2 {
+			go func() {
+				oid, err := r.Recall(t.Context(), "", "hartwig", func() (string, error) { asked++; return "lena", nil })
+				if err == nil && oid != "lena" {
+					err = errors.New("it is " + oid)
+				}
+				waiting <- err
+			}()
+		}
+		synctest.Wait()
+		if asked != 0 {
+			t.Error("they did not wait")
+		}
+		close(leave)
+		if err := <-first; !errors.Is(err, gone) {
+			t.Errorf("who asked has %v", err)
+		}
+		if err := errors.Join(<-waiting, <-waiting); err != nil || asked != 1 {
+			t.Errorf("of those who waited, %d asked: %v", asked, err)
+		}
+	})
 }
 
-func TestOnlyTheLastAnswersAreRemembered(t *testing.T) {
+func TestOnlyTheLastAnswersAreRememberedAndOfOneLedger(t *testing.T) {
 	t.Parallel()
 	r := store.NewRemembered()
 	asked := 0
-	ask := func(words string) {
-		if oid, err := r.Answer(t.Context(), words, func() (string, error) { asked++; return words, nil }); err != nil || oid != words {
+	ask := func(edge, words string) {
+		if oid, err := r.Recall(t.Context(), edge, words, func() (string, error) { asked++; return words, nil }); err != nil || oid != words {
 			t.Errorf("%q: %q, %v", words, oid, err)
 		}
 	}
 	for i := range store.MostRemembered + 1 {
-		ask(oidOf(i))
-		ask(oidOf(i))
+		ask("", oidOf(i))
+		ask("", oidOf(i))
 	}
 	if asked != store.MostRemembered+1 {
 		t.Errorf("asked %d times", asked)
 	}
-	if ask(oidOf(0)); asked != store.MostRemembered+2 {
+	if ask("", oidOf(0)); asked != store.MostRemembered+2 {
 		t.Error("the oldest answer was not forgotten")
+	}
+	if ask("of another tree", oidOf(0)); asked != store.MostRemembered+3 {
+		t.Error("an answer of another ledger with as many events was taken")
 	}
 }

@@ -49,7 +49,7 @@ func (l *Ledger) Search(ctx context.Context, q audit.Query) (found audit.Found, 
 	limit := pageSize(q.Limit)
 	up := q.After > 0 && q.Before <= 0
 	err = l.db.read(ctx, "search", func(tx *sqlTx) error {
-		w, err := l.walk(ctx, tx, q, l.pace.search)
+		w, err := l.walk(ctx, tx, q, l.pace.page)
 		if err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ type search struct {
 	dialect dialect
 	names   []*name
 	leads   []lead
-	lookUps int // how often the dictionaries were searched for leads
+	lookUps int // how often a lead was sought among names
 
 	remembered *remembered
 	now        question // of how the ledger stands
@@ -86,7 +86,7 @@ type search struct {
 
 // newSearch turns a query into conditions and leads. The time is a condition only: see walk.confine.
 func (l *Ledger) newSearch(ctx context.Context, tx *sqlTx, q audit.Query, now question) (*search, error) {
-	s := &search{pace: l.pace, tx: tx, dialect: l.db.dialect, remembered: l.remembered, now: now}
+	s := &search{pace: l.pace, tx: tx, dialect: l.db.dialect, remembered: &l.db.remembered, now: now}
 	s.is("kind", key(string(q.Kind)))
 	s.is("run_id", key(q.Run))
 	s.is("outcome", key(q.Outcome))

@@ -74,6 +74,8 @@ type DB struct {
 
 	tidying sync.Mutex
 	tidied  time.Time
+
+	remembered remembered // of the dictionaries
 }
 
 // ErrSchema says that the database's schema is not the one that this program works with.

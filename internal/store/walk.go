@@ -15,17 +15,17 @@ import (
 // pace is what bounds a walk. The time is the machine's own: it decides how long somebody waits, and nothing that is
 // recorded.
 type pace struct {
-	search, histogram, scan time.Duration // after that a walk stops at the next part
-	stride                  int           // events that the first stride looks at; each one after it is longer
-	named                   int           // people, and tickets and reasons, that a name may fit and still be a lead
-	timed                   int           // events of a time range that the index of times is asked about
+	page, scan time.Duration // after that a walk for a page, or of a scan, stops at the next part
+	stride     int           // events that the first stride looks at; each one after it is longer
+	named      int           // people, and tickets and reasons, that a name may fit and still be a lead
+	timed      int           // events of a time range that the index of times is asked about
 }
 
-// usual leaves a page with a search, a histogram and what else it shows within 50 ms. A name that fits more is so common
-// that going through all events finds some soon. A scan begins a new transaction then: SQLite's log grows as long as one
-// is open.
+// usual leaves a page, with a search and a histogram side by side and what else it shows, within 50 ms. A name that fits
+// more is so common that going through all events finds some soon. A scan begins a new transaction then: SQLite's log
+// grows as long as one is open.
 var usual = pace{
-	search: 30 * time.Millisecond, histogram: 12 * time.Millisecond, scan: 200 * time.Millisecond,
+	page: 30 * time.Millisecond, scan: 200 * time.Millisecond,
 	stride: 1024, named: 1000, timed: 25_000, // a minute of a run at 100 people a second is 20,000
 }
 
