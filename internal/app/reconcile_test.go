@@ -76,7 +76,7 @@ func TestTheLedgerIsComparedWithEntrasOwnLog(t *testing.T) {
 	}
 
 	found := r.submit(back, "/ledger/reconcile/fetch", nil).has(http.StatusOK)
-	found.says("All 1 revocation of Evict’s have a row", "1 row of Entra’s has no event of Evict’s")
+	found.says("The only revocation of Evict’s has a row", "1 row of Entra’s has no event of Evict’s")
 	if got := found.listed("#foreign", "Whom"); len(got) != 1 || !anyHas(got, other.UPN) || !anyHas(found.listed("#foreign", "By"), d.cast.GlobalAdmin.UPN) {
 		t.Errorf("in Entra alone: %v by %v", got, found.listed("#foreign", "By"))
 	}

@@ -23,7 +23,7 @@ type Manifest struct {
 	Rehearsal     bool   // the tenant is the simulator's: each format says so
 	At            string // when it was made, as FormatTime
 	By            Person // who took it
-	Query         Query  // what was asked for; the zero query is the whole ledger. Folded and Limit do not count
+	Query         Query  // what was asked for; the zero query is the whole ledger. Folded, Firsts and Limit do not count
 	Version       string // of the program
 	Size          int64  // of the tree that the export is of, fixed at its start
 	Root          Hash
@@ -35,7 +35,7 @@ type Manifest struct {
 // whole reports whether nothing is left out: the root can be computed from the export alone.
 func (m Manifest) whole() bool {
 	q := m.Query
-	q.Folded, q.Limit = false, 0
+	q.Folded, q.Firsts, q.Limit = false, false, 0
 	return q == Query{}
 }
 
@@ -67,7 +67,7 @@ type exportForm interface {
 // Export writes the events that m.Query selects, among the first m.Size, to w, and returns how many they were. Before
 // and After narrow it as they do a page: one event and its proof is After seq-1, Before seq+1. Memory stays flat. A
 // JSON Lines export says at its end how many events it holds, so that one that was cut off shows. After an error, which
-// is of reading, of writing, of a removal meanwhile or of a ledger that cannot be, what was written is not to be kept.
+// is ErrRemoving, or of reading, of writing or of a ledger that cannot be, what was written is not to be kept.
 func Export(ctx context.Context, src ExportSource, f Format, m Manifest, w io.Writer) (events int64, err error) {
 	out := bufio.NewWriterSize(w, 1<<16)
 	read := func(indexes []int64) ([]Hash, error) { return src.Hashes(ctx, indexes) }
@@ -79,6 +79,9 @@ func Export(ctx context.Context, src ExportSource, f Format, m Manifest, w io.Wr
 		return 0, err
 	}
 	err = scanAll(ctx, src, m.Query, m.Size, func(records []Record) error {
+		if err := notRemoved(ctx, src, m); err != nil {
+			return err
+		}
 		found, err := withLeaves(records, read)
 		if err != nil {
 			return err
@@ -101,17 +104,16 @@ func Export(ctx context.Context, src ExportSource, f Format, m Manifest, w io.Wr
 	return events, out.Flush()
 }
 
-// notRemoved makes sure that retention removed nothing of an export while it was made: what went could have been in it,
-// and nothing would tell it from what is missing.
+// notRemoved is ErrRemoving when retention went on while an export was made, unless it is of nothing that goes.
 func notRemoved(ctx context.Context, src ExportSource, m Manifest) error {
+	if stays(m.Query.Kind) {
+		return nil
+	}
 	head, err := src.Head(ctx)
-	if err != nil {
-		return err
+	if err == nil && head.Removed > max(m.Removed, m.Query.After) {
+		err = ErrRemoving
 	}
-	if head.Removed > max(m.Removed, m.Query.After) {
-		return fmt.Errorf("retention removed events up to %s while they were being exported: export again when it is through", Grouped(head.Removed))
-	}
-	return nil
+	return err
 }
 
 func newExportForm(f Format, m Manifest, read Hashes, out *bufio.Writer) (exportForm, error) {
@@ -132,7 +134,7 @@ func scanAll(ctx context.Context, src ExportSource, q Query, upTo int64, each fu
 	if q.Before != 0 {
 		upTo = min(upTo, q.Before-1)
 	}
-	q.Folded, q.Limit, q.Before, q.After = false, 0, 0, 0
+	q.Folded, q.Firsts, q.Limit, q.Before, q.After = false, false, 0, 0, 0
 	for after < upTo {
 		records, err := src.Scan(ctx, q, after, upTo, exportChunk)
 		if err != nil {

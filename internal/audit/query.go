@@ -13,6 +13,7 @@ type Query struct {
 	Ticket   string // exactly
 	Text     string // free text: words that are all in a UPN and name, or all in a ticket and reason; and ids (of an object, run, plan, event or request)
 	Folded   bool   // of each run only its start: one line that opens
+	Firsts   bool   // of what a run says about somebody only the first event: one line for each person
 	From, To time.Time
 	Before   int64 // keyset: only seq < Before; 0 = from the newest
 	After    int64 // keyset, towards newer: only seq > After (a page is still newest first)
@@ -46,6 +47,13 @@ type RunLine struct {
 	Events int64  // that name the run
 	First  int64  // sequence numbers of the first and the last of them
 	Newest Record // the last of them: the closing event when the run is over
+}
+
+// Part is what a run says about one of its people.
+type Part struct {
+	OID     string   // as the index has it: bytes that somebody altered may say nothing, or another one
+	Records []Record // ascending
+	Cut     bool     // there are older ones: these are the newest
 }
 
 // Standing is how the ledger stands, as the process that signs its checkpoints sees it.

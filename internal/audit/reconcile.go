@@ -95,6 +95,7 @@ type Reconciliation struct {
 	Sync      []Witnessed // rows of the synchronisation service: password changes on premises
 	Named     []Witnessed // rows by accounts and applications that are only named like it
 	Faded     bool        // the window begins before Window.KeptFrom
+	Fresh     bool        // it reaches into the last minutes (Late), of which rows may still come
 	Unread    Unread      // rows that were not understood; whoever reads an export sets it
 }
 
@@ -289,7 +290,8 @@ func (m *matching) nearest(a, b []int, slack time.Duration) {
 
 // result sorts out what lies in the window.
 func (m *matching) result(w Window) Reconciliation {
-	r := Reconciliation{Faded: w.From.Before(w.KeptFrom)}
+	late := w.AsOf.Add(-Late)
+	r := Reconciliation{Faded: w.From.Before(w.KeptFrom), Fresh: w.To.After(late)}
 	for i, o := range m.ours {
 		switch {
 		case !w.holds(o.T0):
@@ -297,7 +299,7 @@ func (m *matching) result(w Window) Reconciliation {
 			r.Matched = append(r.Matched, Pair{o, m.theirs[m.answer[i]]})
 		case o.Claim == Perhaps:
 			r.Unsure = append(r.Unsure, o)
-		case o.T0.After(w.AsOf.Add(-Late)):
+		case o.T0.After(late):
 			r.Early = append(r.Early, o)
 		case o.T0.Before(w.KeptFrom):
 			r.Old = append(r.Old, o)

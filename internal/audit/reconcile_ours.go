@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -15,8 +16,12 @@ var ErrTooMany = errors.New("too many rows for one comparison")
 const claimsMargin = time.Hour
 
 // Claims reads from a ledger what it says of revocations in the window, and Slack beside it. More than MaxClaims is
-// ErrTooMany.
+// ErrTooMany; ErrRemoving when retention went on meanwhile.
 func Claims(ctx context.Context, src ExportSource, upTo int64, w Window) ([]Ours, error) {
+	before, err := src.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
 	c := &claims{from: w.From.Add(-HandSlack), to: w.To.Add(HandSlack), at: map[claimKey]int{}}
 	near := Query{From: c.from.Add(-claimsMargin), To: c.to.Add(claimsMargin)}
 	if err := eachRecord(ctx, src, near, upTo, c.tell); err != nil {
@@ -26,6 +31,9 @@ func Claims(ctx context.Context, src ExportSource, upTo int64, w Window) ([]Ours
 	byHand := Query{Kind: OutsideAction, From: c.from.Add(-claimsMargin)}
 	if err := eachRecord(ctx, src, byHand, upTo, c.byHand); err != nil {
 		return nil, err
+	}
+	if after, err := src.Head(ctx); err != nil || after.Removed != before.Removed {
+		return nil, cmp.Or(err, ErrRemoving)
 	}
 	return c.ours, nil
 }

@@ -239,8 +239,16 @@ func TestAFileThatClaimsTheImpossibleCostsNoTime(t *testing.T) {
 type trail struct {
 	audit.ExportSource
 
-	events []audit.Event
-	reads  int
+	events  []audit.Event
+	reads   int
+	removes bool // retention goes on meanwhile
+}
+
+func (f *trail) Head(context.Context) (h audit.Head, err error) {
+	if f.removes {
+		h.Removed = int64(f.reads)
+	}
+	return h, nil
 }
 
 func (f *trail) Scan(_ context.Context, q audit.Query, after, upTo int64, limit int) ([]audit.Record, error) {
@@ -324,6 +332,10 @@ func TestClaimsAreReadInChunksAndStopAtTheLimit(t *testing.T) {
 	if err != nil || len(got) != 2400 || src.reads != 4 {
 		t.Errorf("%d claims in %d readings, %v", len(got), src.reads, err)
 	}
+	src.removes = true
+	if _, err := audit.Claims(t.Context(), src, 2400, day); !errors.Is(err, audit.ErrRemoving) {
+		t.Errorf("retention went on: %v", err)
+	}
 	endless := endlessTrail{}
 	if _, err := audit.Claims(t.Context(), endless, 1<<40, day); !errors.Is(err, audit.ErrTooMany) {
 		t.Errorf("an endless ledger: %v", err)
@@ -332,6 +344,8 @@ func TestClaimsAreReadInChunksAndStopAtTheLimit(t *testing.T) {
 
 // endlessTrail always has another page.
 type endlessTrail struct{ audit.ExportSource }
+
+func (endlessTrail) Head(context.Context) (audit.Head, error) { return audit.Head{}, nil }
 
 func (endlessTrail) Scan(_ context.Context, _ audit.Query, after, _ int64, limit int) ([]audit.Record, error) {
 	out := make([]audit.Record, limit)

@@ -2,9 +2,11 @@ package audit
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -25,6 +27,12 @@ func (r Removal) Detail() map[string]string {
 		"signature": r.Signature,
 	}
 }
+
+// ErrRemoving ends what reads a ledger and cannot tell what retention removed meanwhile from what is missing.
+var ErrRemoving = errors.New("retention removed events while the ledger was read: try again when it is through")
+
+// stays reports whether retention leaves the events of a kind where they are.
+func stays(k Kind) bool { return strings.HasPrefix(string(k), "ledger.") }
 
 func removalOf(e Event) Removal {
 	r := Removal{Through: decimal(e.Detail["through"]), Events: decimal(e.Detail["events"]), Signature: e.Detail["signature"]}

@@ -149,9 +149,7 @@ func (l *Ledger) ends(
 			runOf[seq], seqs = h.value, append(seqs, seq)
 		}
 	}
-	records, err := collect(ctx, tx, scanBytes,
-		`select seq, body from ledger_event where seq in (select cast(value as bigint) from `+l.db.dialect.elements("$1")+` v)`,
-		jsonText(seqs))
+	records, err := l.recordsAt(ctx, tx, seqs)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the newest events of runs: %w", err)
 	}

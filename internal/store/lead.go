@@ -80,17 +80,26 @@ func (w *walk) headsOf(s span, most int) (text string, args []any) {
 
 func scanHead(s scanner) (h head, err error) {
 	var joined sql.NullString
-	if err := s.Scan(&h.value, &joined); err != nil || !joined.Valid {
-		return h, err
+	if err := s.Scan(&h.value, &joined); err != nil {
+		return head{}, err
+	}
+	h.seqs, err = splitSeqs(joined)
+	return h, err
+}
+
+// splitSeqs reads the numbers that string_agg has joined.
+func splitSeqs(joined sql.NullString) (seqs []int64, err error) {
+	if !joined.Valid {
+		return nil, nil
 	}
 	for text := range strings.SplitSeq(joined.String, ",") {
 		seq, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return head{}, fmt.Errorf("reading sequence numbers: %w", err)
+			return nil, fmt.Errorf("reading sequence numbers: %w", err)
 		}
-		h.seqs = append(h.seqs, seq)
+		seqs = append(seqs, seq)
 	}
-	return h, nil
+	return seqs, nil
 }
 
 // mostLookUps is how often the dictionaries are searched for leads: each time takes as long as they are.

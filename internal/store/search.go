@@ -99,6 +99,9 @@ func (l *Ledger) newSearch(ctx context.Context, tx *sqlTx, q audit.Query, now qu
 		s.add(folded)
 		s.lead(span{values: []string{""}, where: folded})
 	}
+	if q.Firsts {
+		s.add(first)
+	}
 	if !q.From.IsZero() {
 		s.add("at_ms + 0 >= ?", ms(q.From))
 	}
@@ -111,6 +114,12 @@ func (l *Ledger) newSearch(ctx context.Context, tx *sqlTx, q audit.Query, now qu
 // folded is the condition of an index of its own. With "is true", SQLite does not go along two other ones instead, and
 // sort.
 const folded = "(run_id = '' or kind = 'run.started') is true"
+
+// first is the condition that nothing in a run came before about the same target. It looks no further back than to the
+// beginning of the run: some people are in very many.
+const first = `target_oid <> '' and not exists (select 1 from ledger_event e where e.target_oid = ledger_event.target_oid
+	and e.run_id || '' = ledger_event.run_id and e.seq < ledger_event.seq
+	and e.seq >= (select min(r.seq) from ledger_event r where r.run_id = ledger_event.run_id))`
 
 // is asks for a value, unless it is empty. Only leads choose an index: "||" keeps the planner from choosing another one,
 // by statistics that are of another hour.

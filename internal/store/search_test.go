@@ -145,7 +145,19 @@ func (n *naive) selects(q audit.Query, e audit.Event) bool {
 		(q.Person == "" || oidIn(e.Operator) == q.Person || oidIn(e.Target) == q.Person) &&
 		(!q.Folded || e.Run == "" || e.Kind == audit.RunStarted) &&
 		(q.From.IsZero() || !at.Before(q.From)) && (q.To.IsZero() || at.Before(q.To)) &&
-		(q.Before == 0 || e.Seq < q.Before) && (q.After == 0 || e.Seq > q.After)
+		(q.Before == 0 || e.Seq < q.Before) && (q.After == 0 || e.Seq > q.After) &&
+		(!q.Firsts || e.Target != nil && len(n.part(e.Seq, e.Seq)) == 1)
+}
+
+// part lists what the run of an event says about its target up to another one, ascending.
+func (n *naive) part(of, upTo int64) (seqs []int64) {
+	about := n.events[of-1]
+	for _, e := range n.events[:upTo] {
+		if e.Run == about.Run && e.Target != nil && oidIn(e.Target) == oidIn(about.Target) {
+			seqs = append(seqs, e.Seq)
+		}
+	}
+	return seqs
 }
 
 // search lists what a query selects, newest first.
@@ -245,7 +257,7 @@ func (d *dice) query(n *naive) audit.Query {
 	some := pick(d, n.events)
 	q := audit.Query{
 		Operator: maybe(d, .8, names), Target: maybe(d, .8, names), Kind: maybe(d, .7, audit.Kinds()),
-		Person: maybe(d, .85, []string{oidOf(0), oidOf(1), oidOf(12), oidOf(77)}), Folded: d.IntN(6) == 0,
+		Person: maybe(d, .85, []string{oidOf(0), oidOf(1), oidOf(12), oidOf(77)}), Folded: d.IntN(6) == 0, Firsts: d.IntN(6) == 0,
 		Outcome: maybe(d, .8, []string{"confirmed", "refused", "100%", "nul\x00byte", "none"}),
 		Run:     maybe(d, .8, append([]string{"none"}, d.runs...)), Ticket: maybe(d, .85, append([]string{"INC-7"}, hostile...)),
 	}
@@ -493,6 +505,44 @@ func TestASearchInAHurrySaysHowFarItGot(t *testing.T) {
 			if found.SearchedTo != c.searchedTo || found.More || !slices.Equal(got, c.want) {
 				t.Errorf("%s: got %v, searched to %d (more %v), want %v and %d", name, got, found.SearchedTo, found.More, c.want, c.searchedTo)
 			}
+		}
+	})
+}
+
+// All that a run says about each of its people, whoever it is and however their events stand between those of others.
+func TestEachPersonOfARunIsReadOnceWithAllThatTheRunSaysOfThem(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, open storetest.Opener) {
+		d, db := newDice(seedOf(t)), open()
+		n := randomLedger(t, db, d, 600)
+		for _, run := range d.runs {
+			q := audit.Query{Run: run, Firsts: true, Limit: 3}
+			for name, l := range paces(db.Ledger()) {
+				firsts := down(t, l, q)
+				if diff := gocmp.Diff(n.search(q), firsts); diff != "" {
+					t.Errorf("%s: first events of run %s (-want +got):\n%s", name, run, diff)
+				}
+			}
+			firsts := n.search(q)
+			upTo := firsts[0] + int64(d.IntN(300))
+			parts, err := db.Ledger().Parts(t.Context(), append(firsts, 100_000), upTo, 2)
+			if err != nil || len(parts) != len(firsts) {
+				t.Fatalf("%d parts of %d people (%v)", len(parts), len(firsts), err)
+			}
+			for _, first := range firsts {
+				all, part := n.part(first, min(upTo, 600)), parts[first]
+				var got []int64
+				for _, r := range part.Records {
+					got = append(got, r.Seq)
+				}
+				want := all[max(0, len(all)-2):]
+				if part.OID != oidIn(n.events[first-1].Target) || part.Cut != (len(all) > 2) || !slices.Equal(got, want) {
+					t.Errorf("from %d up to %d: %s, events %v (cut %v), want %v of %v", first, upTo, part.OID, got, part.Cut, want, all)
+				}
+			}
+		}
+		if parts, err := db.Ledger().Parts(t.Context(), nil, 600, 2); err != nil || len(parts) != 0 {
+			t.Errorf("of nobody: %v (%v)", parts, err)
 		}
 	})
 }

@@ -53,14 +53,15 @@ func clockTime(t time.Time) string {
 	return t.UTC().Format("15:04 UTC")
 }
 
-// formTime reads a datetime-local input as UTC. Browsers leave the seconds out when they are zero.
+// formTime reads a datetime-local input as UTC, or a time as events and exports write it. Browsers leave the seconds out
+// when they are zero.
 func formTime(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02"} {
+	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02", time.RFC3339} {
 		if t, err := time.Parse(layout, s); err == nil {
-			return t, nil
+			return t.UTC(), nil
 		}
 	}
 	return time.Time{}, fmt.Errorf("not a time like 2026-11-23T14:05")

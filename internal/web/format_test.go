@@ -25,7 +25,7 @@ func TestRelativeTimesUseOneUnit(t *testing.T) {
 
 func TestTimesOfAFormAreUTC(t *testing.T) {
 	t.Parallel()
-	for _, s := range []string{"2026-11-23T12:00", "2026-11-23T12:00:00"} {
+	for _, s := range []string{"2026-11-23T12:00", "2026-11-23T12:00:00", "2026-11-23T12:00:00Z", "2026-11-23T12:00:00.000Z", "2026-11-23T14:00:00+02:00"} {
 		if got, err := formTime(s); err != nil || !got.Equal(noon) {
 			t.Errorf("formTime(%q) = %v, %v, want %v", s, got, err, noon)
 		}

@@ -55,15 +55,20 @@ func (s *Server) needsOfLedger(r *http.Request) (out []templates.Need) {
 	add := func(tone templates.Tone, title, text string, action templates.Link) {
 		out = append(out, templates.Need{Tag: templates.Tag{Label: "ledger", Tone: tone}, Title: title, Text: text, Action: action})
 	}
-	if n := s.verdict(r); n.Text != "" {
-		add(n.Tone, n.Title, n.Text, n.Link)
+	for _, n := range []templates.Note{s.verdict(r), s.newestRollback(r)} {
+		if n.Text != "" {
+			add(n.Tone, n.Title, n.Text, n.Link)
+		}
 	}
 	if s.Notary == nil || !at(r).who.Roles.MayOpen("ledger.verify") {
 		return out
 	}
 	if wrong := s.Notary.Standing().Problems; len(wrong) > 0 {
-		add(templates.ToneNo, "Something is wrong with the ledger. Nothing is signed while it is so.",
-			cut(wrong[0].Text, verdictText), templates.Link{Label: "Open the ledger", Href: "/ledger"})
+		text := cut(wrong[0].Text, verdictText)
+		if more := len(wrong) - 1; more > 0 {
+			text += " And " + thousands(more) + " more."
+		}
+		add(templates.ToneNo, "Something is wrong with the ledger. Nothing is signed while it is so.", text, templates.Link{Label: "Open the ledger", Href: "/ledger"})
 	}
 	return out
 }

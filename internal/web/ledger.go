@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ func (s *Server) showLedger(w http.ResponseWriter, r *http.Request) error {
 	if at(r).who.Roles.MayOpen("outside") {
 		page.OutsideHref = "/outside"
 	}
-	if filter.FromError != "" || filter.ToError != "" {
+	if filter.FromError+filter.ToError+filter.KindError != "" {
 		page.Export, page.Views = nil, nil
 		return render(w, r, http.StatusUnprocessableEntity, templates.Ledger(page))
 	}
@@ -35,7 +36,8 @@ func (s *Server) showLedger(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page.Days = dayChart(days, v, q, s.dayOf(r.Context(), days.SearchedTo))
+	day := s.dayOf(r.Context(), days.SearchedTo)
+	page.Days, page.Found = dayChart(days, v, q, day), foundWords(days, filter.Active, q.Folded, day)
 	if q.Folded {
 		page.Rows = s.foldedRows(r, found.Records, v, v.Get(templates.FieldOpen))
 	} else {
@@ -139,14 +141,17 @@ func address(path string, v url.Values) string {
 }
 
 // ledgerQuery reads the filter from the parameters of the ledger's page, or from a form that has the same fields. Times
-// that make no sense come back with their error. Runs are folded where no filter looks inside them.
+// that make no sense, and a kind that there is not, come back with their error. Runs are folded where no filter looks inside them.
 func ledgerQuery(v url.Values) (audit.Query, templates.LedgerFilter) {
 	f := templates.LedgerFilter{
 		Action: "/ledger", Text: v.Get(templates.FieldText), Operator: v.Get(templates.FieldOperator), Target: v.Get(templates.FieldTarget),
 		Kind: v.Get(templates.FieldKind), Outcome: v.Get(templates.FieldOutcome), Ticket: v.Get(templates.FieldTicket),
 		Run: v.Get(templates.FieldRun), From: v.Get(templates.FieldFrom), To: v.Get(templates.FieldTo),
 	}
-	f.Kinds, f.Outcomes = kindOptions(f.Kind), outcomeOptions(f.Outcome)
+	f.Kinds, f.Outcomes = kindOptions(), outcomeOptions(f.Outcome)
+	if f.Kind != "" && !slices.Contains(audit.Kinds(), audit.Kind(f.Kind)) {
+		f.KindError = "There is no such kind: " + cut(f.Kind, 60) + "."
+	}
 	q := audit.Query{
 		Text: strings.TrimSpace(f.Text), Operator: strings.TrimSpace(f.Operator), Target: strings.TrimSpace(f.Target),
 		Person: strings.TrimSpace(v.Get(templates.FieldPerson)), Kind: audit.Kind(f.Kind), Outcome: f.Outcome,
@@ -155,9 +160,13 @@ func ledgerQuery(v url.Values) (audit.Query, templates.LedgerFilter) {
 	var err error
 	if q.From, err = formTime(f.From); err != nil {
 		f.FromError = "This is " + err.Error() + "."
+	} else {
+		f.From = barTime(q.From) // the input holds no other form, and would send nothing
 	}
 	if q.To, err = formTime(f.To); err != nil {
 		f.ToError = "This is " + err.Error() + "."
+	} else {
+		f.To = barTime(q.To)
 	}
 	if f.FromError+f.ToError == "" && !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
 		f.ToError = "The end lies before the beginning."
@@ -257,6 +266,9 @@ func (s *Server) ledgerStanding(r *http.Request) templates.LedgerStanding {
 		out.Problems = append(out.Problems, p.Text)
 	}
 	out.Unkept, out.Verified = standing.Unkept, s.verdict(r)
+	if out.Verified.Title == "" {
+		out.Verified = s.newestRollback(r)
+	}
 	return out
 }
 

@@ -75,6 +75,33 @@ func dayChart(h audit.Histogram, v url.Values, q audit.Query, day string) *templ
 	return out
 }
 
+// foundWords says how many events a search selects, as far as they were counted: those inside folded runs, too. day is
+// that of the event at which counting stopped. Of nothing the list itself speaks.
+func foundWords(h audit.Histogram, filtered, folded bool, day string) string {
+	n := 0
+	for _, d := range h.Days {
+		n += int(d.Events)
+	}
+	if n == 0 {
+		return ""
+	}
+	words := counted(n, "event")
+	if filtered {
+		words += oneOf(n, " matches", " match")
+	}
+	if folded {
+		words += ", those inside runs too"
+	}
+	switch {
+	case h.SearchedTo == 0:
+		return words + "."
+	case day == "":
+		return "At least " + words + ", counted back to " + eventNumber(h.SearchedTo, "") + "."
+	default:
+		return "At least " + words + ", counted back to " + day + "."
+	}
+}
+
 // byDay is the counts under their day, with the oldest and the newest day.
 func byDay(days []audit.DayBar) (counts map[time.Time]int64, oldest, newest time.Time) {
 	counts = map[time.Time]int64{}
@@ -121,10 +148,14 @@ func newBar(v url.Values, q audit.Query, unit span, begin time.Time, n, top int6
 	return b
 }
 
-// barTime is a time as a datetime-local input holds it.
+// barTime is a time as a datetime-local input holds it, to the millisecond; "" for none.
 func barTime(t time.Time) string {
-	if t.Second() != 0 {
-		return t.UTC().Format("2006-01-02T15:04:05")
+	switch {
+	case t.IsZero():
+		return ""
+	case t.Second() != 0 || t.Nanosecond() != 0:
+		return t.UTC().Format("2006-01-02T15:04:05.999")
+	default:
+		return t.UTC().Format("2006-01-02T15:04")
 	}
-	return t.UTC().Format("2006-01-02T15:04")
 }

@@ -89,21 +89,30 @@ func (s *Server) proveEvent(r *http.Request, rec audit.Record, page *templates.E
 		s.Logger.Warn("reading the hash of an event", "seq", rec.Seq, "request_id", at(r).requestID, "error", err)
 		page.Tree = templates.Note{Title: "The tree could not be read", Text: "Whether it holds these bytes is not known."}
 	case stored[0] != leaf:
-		page.Tree = templates.Note{
-			Tone: templates.ToneNo, Title: "This event was altered", Text: "The tree holds the hash of other bytes: " + stored[0].String() + ".",
-			Link: templates.Link{Label: "Verify the whole ledger", Href: "/ledger/verify"},
-		}
+		alterPage(page, "The tree holds the hash of other bytes: "+stored[0].String()+".")
 		return // what a checkpoint covers is not these bytes
 	case rec.Event.Kind == noEvent:
-		page.Tree = templates.Note{
-			Tone: templates.ToneNo, Title: "This event was altered", Text: "These bytes are no event, and the tree was altered with them.",
-			Link: templates.Link{Label: "Verify the whole ledger", Href: "/ledger/verify"},
-		}
+		alterPage(page, "These bytes are no event, and the tree was altered with them.")
 		return
 	default:
 		page.Tree = templates.Note{Tone: templates.ToneOK, Title: "In the tree", Text: "The tree holds the hash of these bytes."}
 	}
 	page.Covered = coveredNote(s.Notary.Standing(), rec.Seq, s.Now())
+}
+
+// alterPage makes the page of an event that was altered: what its bytes claim is not shown as what happened.
+func alterPage(page *templates.EventPage, why string) {
+	page.Altered = templates.Note{
+		Tone: templates.ToneNo, Title: "This event was altered", Text: why + " What stands below is what the altered bytes say, not what was recorded.",
+		Link: templates.Link{Label: "Verify the whole ledger", Href: "/ledger/verify"},
+	}
+	page.Outcome, page.Time = "", templates.Time{}
+	if len(page.Fields) > 0 {
+		page.Kind = "Altered event"
+	}
+	if page.Export != nil {
+		page.Export.Label = "Take away as it stands"
+	}
 }
 
 // coveredNote says whether the newest signed checkpoint covers an event.

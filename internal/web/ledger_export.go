@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -99,6 +100,9 @@ func errExporting() error {
 }
 
 func unexported(err error) error {
+	if errors.Is(err, audit.ErrRemoving) {
+		return unavailable("Retention is removing old events just now. Nothing was handed out: export again in a minute.", err)
+	}
 	return unavailable("The export could not be made: the ledger could not be read. Nothing was handed out.", err)
 }
 
@@ -118,7 +122,7 @@ func readExport(form url.Values) (exportWish, error) {
 		return x, nil
 	}
 	q, filter := ledgerQuery(form)
-	for field, wrong := range map[string]string{templates.FieldFrom: filter.FromError, templates.FieldTo: filter.ToError} {
+	for field, wrong := range map[string]string{templates.FieldFrom: filter.FromError, templates.FieldTo: filter.ToError, templates.FieldKind: filter.KindError} {
 		if wrong != "" {
 			return x, fault.Field(field, wrong)
 		}

@@ -30,6 +30,7 @@ type vault struct {
 	mute        bool // cannot be written
 	gone        bool // cannot be read
 	scans       int  // may be made so often, then it is gone; 0 = always
+	removes     bool // with each scan retention takes an event
 }
 
 func (v *vault) Append(_ context.Context, events ...audit.Event) error {
@@ -72,6 +73,9 @@ func (v *vault) Scan(_ context.Context, q audit.Query, after, upTo int64, limit 
 	if v.scans--; v.scans == 0 || v.gone {
 		v.gone = true
 		return nil, errGone
+	}
+	if v.removes {
+		v.removed++
 	}
 	for _, rec := range v.records {
 		if rec.Seq > after && rec.Seq <= upTo && (q.Kind == "" || rec.Event.Kind == q.Kind) && len(out) < limit {
@@ -365,7 +369,11 @@ func TestAnExportThatBreaksOffDoesNotLookWhole(t *testing.T) {
 	if got := w.Header().Get("Content-Type"); !strings.HasPrefix(got, "text/html") || w.Header().Get("Content-Disposition") != "" {
 		t.Errorf("it comes as %q, %q", got, w.Header().Get("Content-Disposition"))
 	}
-	v.gone, v.scans = false, 2
+	v.gone, v.scans, v.removes = false, 0, true
+	w, doc := b.post(t, "/ledger/export", url.Values{"format": {"csv"}})
+	wantStatus(t, w, http.StatusServiceUnavailable)
+	has(t, "while retention goes on", doc, "Retention is removing old events just now", "Nothing was handed out")
+	v.removes, v.scans = false, 2
 	defer func() {
 		if got := recover(); got != http.ErrAbortHandler { //nolint:errorlint // a sentinel that is only ever panicked with
 			t.Errorf("recovered %v, want the connection to be cut", got)
@@ -379,7 +387,7 @@ func TestWhatCannotBeExportedIsSaid(t *testing.T) {
 	t.Parallel()
 	b, v, _ := newVault(t, 3)
 	for name, form := range map[string]url.Values{
-		"no format": {}, "an unknown format": {"format": {"exe"}}, "no time": {"format": {"csv"}, "from": {"yesterday"}},
+		"no format": {}, "an unknown format": {"format": {"exe"}}, "no time": {"format": {"csv"}, "from": {"yesterday"}}, "no kind": {"format": {"csv"}, "kind": {"nonsense"}},
 		"a search that is too long": {"format": {"csv"}, "operator": {strings.Repeat("x", longestAddress)}},
 	} {
 		w, doc := b.post(t, "/ledger/export", form)
@@ -434,7 +442,7 @@ func TestFewExportsAreMadeAtATime(t *testing.T) {
 func TestTheRecordedAddressShowsTheSameSearch(t *testing.T) {
 	t.Parallel()
 	var q audit.Query
-	paging := []string{"Folded", "Before", "After", "Limit"}
+	paging := []string{"Folded", "Firsts", "Before", "After", "Limit"}
 	of := reflect.ValueOf(&q).Elem()
 	for i := range of.NumField() {
 		switch name := of.Type().Field(i).Name; {

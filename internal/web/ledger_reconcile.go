@@ -316,6 +316,8 @@ type comparison struct {
 	read   []string
 	file   logFile // that was brought
 	size   int64   // of the ledger
+
+	rollbacks []rollback // that cut off some of the time
 }
 
 // form is where the page says what is wrong with the time that was asked for.
@@ -341,6 +343,9 @@ func (s *Server) reconcile(ctx context.Context, w http.ResponseWriter, r *http.R
 	if err != nil {
 		return unreadLedger(err)
 	}
+	if c.rollbacks, err = s.rollbacksIn(ctx, c.window); err != nil {
+		return unreadLedger(err)
+	}
 	first, err := s.Trail.Scan(ctx, audit.Query{}, 0, c.size, 1)
 	if err != nil {
 		return unreadLedger(err)
@@ -351,7 +356,7 @@ func (s *Server) reconcile(ctx context.Context, w http.ResponseWriter, r *http.R
 		return unavailable("The ledger could not be written, so the comparison is not recorded, and is not shown.", err)
 	}
 	page.Result = newReconcileResult(found, c, s.Now())
-	page.Result.Notes = append(ledgerNotes(c.window, first, head.Removed), keptNotes(found, c)...)
+	page.Result.Notes = append(ledgerNotes(c, first, head.Removed), keptNotes(found, c)...)
 	if r.PostFormValue(templates.FieldFormat) == string(audit.CSV) {
 		return s.sendReconciliation(ctx, w, r, c, found, page.Result)
 	}
@@ -368,7 +373,7 @@ func (s *Server) reconciled(r *http.Request, c comparison, found audit.Reconcili
 			"from": audit.FormatTime(c.window.From), "to": audit.FormatTime(c.window.To), "source": c.source,
 			"rows": strconv.Itoa(found.Rows), "matched": strconv.Itoa(len(found.Matched)), "missing": strconv.Itoa(len(found.Unwitness)),
 			"early": strconv.Itoa(len(found.Early)), "foreign": strconv.Itoa(len(found.Foreign)), "own": strconv.Itoa(len(found.Own)),
-			"sync": strconv.Itoa(len(found.Sync)), "named": strconv.Itoa(len(found.Named)), "old": strconv.Itoa(len(found.Old)),
+			"sync": strconv.Itoa(len(found.Sync)), "named": strconv.Itoa(len(found.Named)), "old": strconv.Itoa(len(found.Old)), "unsure": strconv.Itoa(len(found.Unsure)),
 			"unreadable": strconv.Itoa(found.Unread.All()),
 		},
 	}

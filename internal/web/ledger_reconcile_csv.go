@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"evict/internal/audit"
 	"evict/web/templates"
@@ -22,9 +23,21 @@ func (s *Server) sendReconciliation(ctx context.Context, w http.ResponseWriter, 
 	if err != nil {
 		return err
 	}
+	s.answered(w, r)
 	s.attach(w, exportForms()[audit.CSV].kind, s.reconcileFile(c.window))
 	s.sent(r, s.writeReconciliation(w, found, shown))
 	return nil
+}
+
+// answered tells the page's script that the file has come. See templates.FieldAnswer.
+func (s *Server) answered(w http.ResponseWriter, r *http.Request) {
+	word := r.PostFormValue(templates.FieldAnswer)
+	if len(word) > 20 || strings.Trim(word, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+		return
+	}
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // a script is to read it, and it keeps no secret
+		Name: templates.AnswerCookie, Value: word, Path: reconcileAddress, MaxAge: 60, Secure: s.Secure, SameSite: http.SameSiteStrictMode,
+	})
 }
 
 // reconcileFile names the file: whose logs, from when to when.
@@ -33,8 +46,8 @@ func (s *Server) reconcileFile(w audit.Window) string {
 	return "evict-comparison-" + s.tenantSlug() + "-" + w.From.UTC().Format(minute) + "-" + w.To.UTC().Format(minute) + exportForms()[audit.CSV].ending
 }
 
-// writeReconciliation writes first what the page says of the whole, then every list to its end: those of the page, what
-// both logs have, and what need not have a row.
+// writeReconciliation writes first what the page says of the whole, then every list to its end: those of the page, and what
+// both logs have.
 func (s *Server) writeReconciliation(w io.Writer, found audit.Reconciliation, shown *templates.ReconcileResult) error {
 	out := bufio.NewWriter(w)
 	write := func(cells []string, rehearsal string) {
@@ -66,9 +79,6 @@ func (s *Server) writeReconciliation(w io.Writer, found audit.Reconciliation, sh
 	}
 	for _, p := range found.Matched {
 		row("matched", p.Ours, p.Row, "In both logs.")
-	}
-	for _, o := range found.Unsure {
-		row("unsure", o, audit.Witnessed{}, "Refused, lost or external: it may have a row, and has none.")
 	}
 	return out.Flush()
 }

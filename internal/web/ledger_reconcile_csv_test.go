@@ -45,6 +45,11 @@ func taken(t *testing.T, w *httptest.ResponseRecorder) map[string][]map[string]s
 // wantRow checks the cells that are named, and that all others but the reason are empty.
 func wantRow(t *testing.T, got, want map[string]string) {
 	t.Helper()
+	for name := range want {
+		if _, there := got[name]; !there {
+			t.Errorf("there is no column %s", name)
+		}
+	}
 	for name, cell := range got {
 		if w, named := want[name]; named && cell != w || !named && cell != "" && name != "reason" && name != "rehearsal" {
 			t.Errorf("%s is %q, want %q in %v", name, cell, w, got)
@@ -72,8 +77,13 @@ func TestAComparisonIsTakenAwayWhole(t *testing.T) {
 		l.rows = append(l.rows, audit.Witnessed{ID: fmt.Sprint("f", i), ByApp: "=HYPERLINK(\"http://evil\")", TargetOID: other, TargetUPN: "a\u202eb", At: noon.Add(-7 * time.Hour)})
 	}
 	before := len(v.records)
-	w, _ := b.post(t, "/ledger/reconcile/fetch", asFile(lastWeek()))
+	form := asFile(lastWeek())
+	form.Set("answer", "w0rd")
+	w, _ := b.post(t, "/ledger/reconcile/fetch", form)
 	lists := taken(t, w)
+	if got := w.Header().Get("Set-Cookie"); !strings.HasPrefix(got, "evict-answer=w0rd; Path=/ledger/reconcile; Max-Age=60") {
+		t.Errorf("the page is told %q", got)
+	}
 
 	if got := w.Header().Get("Content-Disposition"); got != `attachment; filename="evict-comparison-contoso-20261116T1200Z-20261123T1201Z.csv"` {
 		t.Errorf("disposition = %q", got)

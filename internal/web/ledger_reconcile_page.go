@@ -16,7 +16,7 @@ const reconcileShown = 200
 // newReconcileResult puts a comparison into words: the verdict first.
 func newReconcileResult(found audit.Reconciliation, c comparison, now time.Time) *templates.ReconcileResult {
 	return &templates.ReconcileResult{
-		Verdict: reconcileVerdict(found), Window: minuteWords(c.window.From) + " to " + minuteWords(c.window.To),
+		Verdict: reconcileVerdict(found, len(c.rollbacks) > 0), Window: minuteWords(c.window.From) + " to " + minuteWords(c.window.To),
 		Counts: reconcileCounts(found), Read: c.read, Lists: showLists(reconcileLists(found), now),
 	}
 }
@@ -54,6 +54,10 @@ func reconcileLists(r audit.Reconciliation) []reconcileList {
 			id: "sync", title: "By the synchronisation service", folded: true, rows: r.Sync,
 			why: "A password that was changed on premises. Told by the client that the row names.",
 		},
+		{
+			id: "unsure", title: "Attempts without a row that need none", folded: true, ours: r.Unsure,
+			why: "Microsoft refused them, or their answer was lost, or the account is external. Each may have a row, and has none.",
+		},
 	}
 }
 
@@ -70,14 +74,15 @@ func showLists(lists []reconcileList, now time.Time) (out []templates.ReconcileL
 
 func minuteWords(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC") }
 
-// reconcileVerdict is the one sentence that somebody reads who reads no further.
-func reconcileVerdict(r audit.Reconciliation) templates.Note {
+// reconcileVerdict is the one sentence that somebody reads who reads no further. After a rollback in this time, rows without
+// an event may be Evict's own.
+func reconcileVerdict(r audit.Reconciliation, rolledBack bool) templates.Note {
 	n := verdictTitle(r)
 	if !r.Faded && len(r.Matched)+len(r.Unwitness)+len(r.Early)+len(r.Unsure)+r.Rows+r.Unread.All() == 0 {
 		n.Text = "Neither log has a revocation in this time."
 		return n
 	}
-	n.Text = strings.Join(append(unreadWords(r.Unread), verdictWords(r)...), " ")
+	n.Text = strings.Join(append(unreadWords(r.Unread), verdictWords(r, rolledBack)...), " ")
 	return n
 }
 
@@ -126,13 +131,16 @@ func unreadWords(u audit.Unread) (words []string) {
 	return words
 }
 
-func verdictWords(r audit.Reconciliation) (words []string) {
+func verdictWords(r audit.Reconciliation, rolledBack bool) (words []string) {
 	foreign, named := len(r.Foreign), len(r.Named)
 	words = append(words, oursWords(r))
 	if foreign > 0 && len(r.Unwitness) > 0 { // otherwise the title says so
 		words = append(words, counted(foreign, "row")+" of Entra’s"+haveWord(foreign)+"no event of Evict’s.")
 	}
-	if foreign > 0 {
+	switch {
+	case foreign > 0 && rolledBack:
+		words = append(words, "They may be Evict’s own, of what a rollback cut off; or somebody revoked without Evict, or reset a password: look at who it was.")
+	case foreign > 0:
 		words = append(words, "Somebody revoked without Evict, or reset a password, which causes such a row too: look at who it was.")
 	}
 	if named > 0 {
@@ -149,8 +157,8 @@ func verdictWords(r audit.Reconciliation) (words []string) {
 
 // nobodyElse says that Entra's log tells of no others, as far as it goes.
 func nobodyElse(r audit.Reconciliation) string {
-	if len(r.Early) > 0 { // rows of others may be as late
-		return "So far no row is of a revocation by others."
+	if r.Fresh {
+		return "So far no row is of a revocation by others; those of the last quarter of an hour may still come."
 	}
 	return "Nobody was revoked by others beside it."
 }
@@ -163,7 +171,7 @@ func oursWords(r audit.Reconciliation) string {
 	case 0:
 		return "The ledger has no revocation of this time that Entra should know."
 	case matched:
-		return "All " + counted(all, "revocation") + " of Evict’s have a row in Entra’s log."
+		return oneOf(all, "The only revocation of Evict’s has", "All "+thousands(all)+" revocations of Evict’s have") + " a row in Entra’s log."
 	}
 	words := "Of " + counted(all, "revocation") + " of Evict’s, " + thousands(matched) + haveWord(matched) + "a row in Entra’s log"
 	if n := len(r.Unwitness); n > 0 {
@@ -203,7 +211,7 @@ func reconcileCounts(r audit.Reconciliation) []templates.Count {
 		{r.Unread.All(), "not read", "#read", templates.ToneWarn, false},
 		{len(r.Own), "by people for themselves", "#own", "", false},
 		{len(r.Sync), "by the sync service", "#sync", "", false},
-		{len(r.Unsure), "refused, lost or external, without a row", "", "", false},
+		{len(r.Unsure), "attempts refused, lost or external, without a row", "#unsure", "", false},
 	} {
 		count := templates.Count{Value: thousands(c.n), Label: c.label}
 		if c.n > 0 {
@@ -275,10 +283,13 @@ func keptNotes(found audit.Reconciliation, c comparison) []templates.Note {
 }
 
 // ledgerNotes say what the ledger itself cannot know of the window.
-func ledgerNotes(w audit.Window, first []audit.Record, removed int64) []templates.Note {
+func ledgerNotes(c comparison, first []audit.Record, removed int64) []templates.Note {
 	var notes []templates.Note
+	for _, b := range c.rollbacks {
+		notes = append(notes, b.note())
+	}
 	if len(first) > 0 {
-		if begun, err := audit.ParseTime(first[0].Event.Time); err == nil && begun.After(w.From) {
+		if begun, err := audit.ParseTime(first[0].Event.Time); err == nil && begun.After(c.window.From) {
 			notes = append(notes, templates.Note{Tone: templates.ToneOn, Title: "The ledger is younger", Text: "It begins on " + minuteWords(begun) + ". What Entra tells from before has no event, whoever did it."})
 		}
 	}

@@ -82,7 +82,7 @@ func TestALogThatAgreesIsSaidAndRecorded(t *testing.T) {
 	l.rows = []audit.Witnessed{seen(me, other, noon.Add(-time.Hour+2*time.Second))}
 	w, doc := b.post(t, "/ledger/reconcile/fetch", lastWeek())
 	wantStatus(t, w, http.StatusOK)
-	if got := doc.Find(`main [role="status"]`).First().Text(); !strings.Contains(got, "The logs agree") || !strings.Contains(got, "All 1 revocation") {
+	if got := doc.Find(`main [role="status"]`).First().Text(); !strings.Contains(got, "The logs agree") || !strings.Contains(got, "The only revocation") {
 		t.Errorf("the verdict is %q", got)
 	}
 	if !l.from.Equal(noon.Add(-7*24*time.Hour-audit.HandSlack)) || !l.to.Equal(noon.Add(time.Minute+audit.HandSlack)) {
@@ -142,7 +142,7 @@ func TestEveryRevocationOfOursIsAccountedFor(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	n := reconcileVerdict(audit.Reconciliation{Matched: make([]audit.Pair, 1), Rows: 2, Foreign: make([]audit.Witnessed, 1)})
+	n := reconcileVerdict(audit.Reconciliation{Matched: make([]audit.Pair, 1), Rows: 2, Foreign: make([]audit.Witnessed, 1)}, false)
 	if n.Title != "1 row of Entra’s has no event of Evict’s" || !strings.Contains(n.Text, "or reset a password") {
 		t.Errorf("the verdict claims %q, %q", n.Title, n.Text)
 	}
@@ -153,24 +153,25 @@ func TestTheHeadlineClaimsNoMoreThanWasCompared(t *testing.T) {
 	t.Parallel()
 	ours := func(n int) []audit.Ours { return make([]audit.Ours, n) }
 	pairs := func(n int) []audit.Pair { return make([]audit.Pair, n) }
-	const early = "So far no row is of a revocation by others."
+	const early = "So far no row is of a revocation by others; those of the last quarter of an hour may still come."
 	for want, r := range map[string]audit.Reconciliation{
 		"The logs agree. All 2 revocations of Evict’s have a row in Entra’s log. Nobody was revoked by others beside it.": {Matched: pairs(2), Rows: 2},
 		"The logs agree on 2 revocations; 45 are too new to tell. Of 47 revocations of Evict’s, 2 have a row in Entra’s log, 45 are too new to have one (rows appear minutes later). " + early: {
-			Matched: pairs(2), Rows: 2, Early: ours(45),
+			Matched: pairs(2), Rows: 2, Early: ours(45), Fresh: true,
 		},
 		"Nothing can be compared yet: 1 revocation is too new to tell. Of 1 revocation of Evict’s, 0 have a row in Entra’s log, 1 is too new to have one (rows appear minutes later). " + early: {
-			Early: ours(1),
+			Early: ours(1), Fresh: true,
 		},
+		"The logs agree. The only revocation of Evict’s has a row in Entra’s log. " + early: {Matched: pairs(1), Rows: 1, Fresh: true},
 		"Nothing to compare. The ledger has no revocation of this time that Entra should know. Nobody was revoked by others beside it.": {
 			Rows: 2, Own: make([]audit.Witnessed, 1), Sync: make([]audit.Witnessed, 1),
 		},
 		"Nothing to compare. Neither log has a revocation in this time.": {},
 		"The logs differ. Of 3 revocations of Evict’s, 1 has a row in Entra’s log, 1 has none, 1 is too new to have one (rows appear minutes later). " + early: {
-			Matched: pairs(1), Unwitness: ours(1), Early: ours(1),
+			Matched: pairs(1), Unwitness: ours(1), Early: ours(1), Fresh: true,
 		},
 	} {
-		n := reconcileVerdict(r)
+		n := reconcileVerdict(r, false)
 		if got := n.Title + ". " + n.Text; got != want {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
@@ -193,6 +194,22 @@ func TestAComparisonOfWhatIsTooNewAgreesOnNothing(t *testing.T) {
 	if e := v.records[len(v.records)-1].Event; e.Outcome != audit.Unclear || e.Detail["early"] != "1" {
 		t.Errorf("recorded is %+v", e)
 	}
+}
+
+func TestRowsOfWhatARollbackCutOffAreNotBlamedOnOthers(t *testing.T) {
+	t.Parallel()
+	b, v, l := newLog(t)
+	l.rows = []audit.Witnessed{seen(me, other, noon.Add(-time.Hour)), seen(other, me, noon.Add(-30*time.Minute))}
+	if err := v.Append(t.Context(), audit.Event{
+		ID: "b", Kind: audit.LedgerRollback, Time: audit.FormatTime(noon.Add(-20 * time.Minute)), Detail: map[string]string{"old_size": "500", "size": "2"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, doc := b.post(t, "/ledger/reconcile/fetch", lastWeek())
+	if got := verdict(doc); !strings.Contains(got, "may be Evict’s own") || strings.Contains(got, "Somebody revoked") {
+		t.Errorf("the verdict is %q", got)
+	}
+	has(t, "the note", doc, "A rollback was accepted: event 3", "What was recorded between 23 Nov 2026 11:00 UTC and 23 Nov 2026 11:40 UTC and cut off is not here")
 }
 
 func TestTheAddressOfAResultLeadsBackToTheForm(t *testing.T) {
@@ -359,7 +376,7 @@ func TestAnExportIsCompared(t *testing.T) {
 	w, doc := b.ask(t, upload(t, "/ledger/reconcile/upload", "a\u202elog.csv", file, nil))
 	wantStatus(t, w, http.StatusOK)
 	text := strings.Join(strings.Fields(doc.Find("main").Text()), " ")
-	for _, want := range []string{"All 1 revocation", "4 rows read: 2 about revocations, 1 of other activities, 1 could not be read.", "Line 5: its time is not written", "1 row about revocations could not be read, so this is not the whole log."} {
+	for _, want := range []string{"The only revocation", "4 rows read: 2 about revocations, 1 of other activities, 1 could not be read.", "Line 5: its time is not written", "1 row about revocations could not be read, so this is not the whole log."} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not say %q:\n%s", want, text)
 		}

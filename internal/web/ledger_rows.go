@@ -92,7 +92,7 @@ func (s *Server) foldedRows(r *http.Request, records []audit.Record, v url.Value
 func newFold(run string, b runBrief) *templates.LedgerFold {
 	f := &templates.LedgerFold{ID: "run-" + run, Title: b.title(), State: b.state(), Story: runStory(run)}
 	if b.known {
-		f.Tally, _ = tallyOf(b.closed().Detail)
+		f.Tally, _ = tallyTags(b.closed().Detail)
 		f.Events = counted(int(b.line.Events), "event")
 	}
 	return f

@@ -18,7 +18,7 @@ import (
 	"evict/web/templates"
 )
 
-// storyPage is how many events a page of a run's story has, and up to how many a run is counted event by event.
+// storyPage is up to how many events a run is read whole for its milestones.
 const storyPage = 200
 
 // showRunStory is everything that the ledger holds of one run, whether or not this database still has the run itself.
@@ -40,6 +40,8 @@ func (s *Server) showRunStory(w http.ResponseWriter, r *http.Request) error {
 	story.ended = known && (run.State == revoke.RunFinished || run.State == revoke.RunCancelled)
 	page := s.newRunStory(story)
 	page.Page = s.frame(r, page.Title)
+	page.Searched, page.Further = s.searched(r.Context(), story.page)
+	page.Further.Href = peopleOf(page.Further.Href)
 	if page.Verified = s.verdict(r); page.Verified.Text != "" && page.Whole.Tone == templates.ToneOK {
 		page.Whole.Tone, page.Whole.Title = templates.ToneWarn, "As many as it counts." // of a ledger that is not known to be what it was
 	}
@@ -62,35 +64,17 @@ type runRead struct {
 	removed int64 // events up to here may have been removed by retention
 	altered int64 // an event of the run whose bytes are no event any more; 0: none was read
 	page    listPages
-	events  []audit.Record // of the page, the oldest first
+	parts   []audit.Part // of the people on the page, in the order in which the run came to them
 }
 
-// readRunStory reads a page of a run's events and its milestones. A short run is on one page, milestones and all.
+// readRunStory reads a run's milestones and a page of its people, each with all that the run says of them.
 func (s *Server) readRunStory(r *http.Request, line audit.RunLine) (runRead, error) {
-	v := r.URL.Query()
 	story := runRead{line: line, counted: line.Events}
-	q := audit.Query{Run: line.Run, Limit: storyPage}
-	q.Before, _ = strconv.ParseInt(v.Get("before"), 10, 64)
-	q.After, _ = strconv.ParseInt(v.Get("after"), 10, 64)
-	if q.Before <= 0 && q.After <= 0 {
-		q.After = line.First - 1 // from its beginning
-	}
-	found, err := s.Ledger.Search(r.Context(), q)
-	if err != nil {
+	if err := s.readPeople(r, &story); err != nil {
 		return story, unreadLedger(err)
 	}
-	story.page = listPages{address: runStory(line.Run), query: q, found: found}
-	story.events = slices.Clone(found.Records)
-	slices.Reverse(story.events)
-	if whole := q.After == line.First-1 && q.Before <= 0 && !found.More && found.SearchedTo == 0; whole {
-		story.marks = milestonesOf(story.events)
-	} else if story.marks, story.partly, err = s.readMilestones(r.Context(), line); err != nil {
+	if err := s.readMilestones(r.Context(), &story); err != nil {
 		return story, unreadLedger(err)
-	}
-	for _, rec := range append(slices.Clone(found.Records), line.Newest) {
-		if rec.Event.Kind == noEvent {
-			story.altered = rec.Seq
-		}
 	}
 	for i, m := range story.marks {
 		if m.Event.Kind == audit.RunFinished || m.Event.Kind == audit.RunCancelled {
@@ -101,6 +85,15 @@ func (s *Server) readRunStory(r *http.Request, line audit.RunLine) (runRead, err
 		return story, unreadLedger(err)
 	}
 	return story, nil
+}
+
+// look notes what is no event any more.
+func (story *runRead) look(records ...audit.Record) {
+	for _, rec := range records {
+		if rec.Event.Kind == noEvent {
+			story.altered = rec.Seq
+		}
+	}
 }
 
 // countRun counts what the ledger holds of a run that has ended. A run's own count, which its last event repeats, would
@@ -143,9 +136,23 @@ func milestoneKinds() []audit.Kind {
 	}
 }
 
-// readMilestones finds the milestones of a long run without reading it: its first two events, its last one, and by kind
-// what came between.
-func (s *Server) readMilestones(ctx context.Context, line audit.RunLine) (out []audit.Record, partly int64, err error) {
+// readMilestones reads a short run whole. The milestones of a long one it finds without that: its first two events, its
+// last one, and by kind what came between.
+func (s *Server) readMilestones(ctx context.Context, story *runRead) error {
+	line := story.line
+	story.look(line.Newest)
+	if line.Events <= storyPage {
+		whole, err := s.Ledger.Search(ctx, audit.Query{Run: line.Run, After: line.First - 1, Limit: storyPage})
+		if err != nil {
+			return err
+		}
+		if !whole.More && whole.SearchedTo == 0 {
+			story.look(whole.Records...)
+			slices.Reverse(whole.Records)
+			story.marks = milestonesOf(whole.Records)
+			return nil
+		}
+	}
 	found := make([]audit.Found, len(milestoneKinds()))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(readsAtOnce)
@@ -158,22 +165,24 @@ func (s *Server) readMilestones(ctx context.Context, line audit.RunLine) (out []
 			return err
 		})
 	}
+	list := []audit.Record{line.Newest}
 	for _, seq := range []int64{line.First, line.First + 1} {
 		rec, err := s.Ledger.Event(ctx, seq)
 		if err == nil && rec.Event.Run == line.Run {
-			out = append(out, rec)
+			list = append(list, rec)
 		}
 	}
 	if err := g.Wait(); err != nil {
-		return nil, 0, err
+		return err
 	}
 	for _, f := range found {
-		out, partly = append(out, f.Records...), max(partly, f.SearchedTo)
+		list, story.partly = append(list, f.Records...), max(story.partly, f.SearchedTo)
 	}
-	out = append(out, line.Newest)
-	slices.SortFunc(out, func(a, b audit.Record) int { return cmp.Compare(a.Seq, b.Seq) })
-	out = slices.CompactFunc(out, func(a, b audit.Record) bool { return a.Seq == b.Seq })
-	return milestonesOf(out), partly, nil
+	story.look(list...)
+	slices.SortFunc(list, func(a, b audit.Record) int { return cmp.Compare(a.Seq, b.Seq) })
+	list = slices.CompactFunc(list, func(a, b audit.Record) bool { return a.Seq == b.Seq })
+	story.marks = milestonesOf(list)
+	return nil
 }
 
 // newRunStory shows what was read.
@@ -196,7 +205,10 @@ func (s *Server) newRunStory(story runRead) templates.RunStoryPage {
 	}
 	page := templates.RunStoryPage{
 		Title: brief.title(), State: brief.state(), Whole: wholeRun(story), Counts: storyCounts(story.line.Run, closing.Detail),
-		Facts: s.runFacts(first, closing, story.line.Run), Shown: storyShown(story), People: storyPeople(story.line.Run, story.events),
+		Facts: s.runFacts(first, closing, story.line.Run), Shown: storyShown(story, total), People: storyPeople(story),
+	}
+	if n := neverAttempted(closing.Detail); n > 0 {
+		page.Never = people(n) + oneOf(n, " was", " were") + " never called: no event names them."
 	}
 	for _, m := range story.marks {
 		page.Milestones = append(page.Milestones, templates.TimelineEntry{
@@ -217,29 +229,6 @@ func milestoneText(e, first audit.Event) string {
 		return ""
 	}
 	return "By " + orElse(e.Operator.UPN, e.Operator.OID) + "."
-}
-
-func storyPaging(story runRead) (earlier, later string) {
-	l, n := story.page, len(story.events)
-	if n > 0 && story.events[0].Seq > story.line.First {
-		earlier = l.link("before", story.events[0].Seq) + "#people"
-	}
-	switch last := story.line.Newest.Seq; {
-	case n > 0 && story.events[n-1].Seq < last:
-		later = l.link("after", story.events[n-1].Seq) + "#people"
-	case n == 0 && l.found.SearchedTo > 0 && l.upwards():
-		later = l.link("after", l.found.SearchedTo) + "#people"
-	}
-	return earlier, later
-}
-
-func storyShown(story runRead) string {
-	n := len(story.events)
-	if n == 0 || int64(n) == story.counted {
-		return ""
-	}
-	return "events " + thousands(int(story.events[0].Seq)) + " to " + thousands(int(story.events[n-1].Seq)) + ", " +
-		thousands(n) + " of " + thousands(int(story.counted))
 }
 
 // wholeRun answers "is this all of it?": the closing event says how many events the run wrote, and which was the last.
@@ -360,43 +349,6 @@ func between(first, last audit.Event) string {
 		return "less than a second"
 	}
 	return duration(to.Sub(from))
-}
-
-// storyPeople folds a page of a run's events by target, in the order in which they first appear.
-func storyPeople(run string, events []audit.Record) []templates.StoryPerson {
-	var out []templates.StoryPerson
-	place := map[string]int{}
-	for _, rec := range events {
-		t := rec.Event.Target
-		if t == nil {
-			continue
-		}
-		i, ok := place[t.OID]
-		if !ok {
-			i = len(out)
-			place[t.OID] = i
-			out = append(out, templates.StoryPerson{
-				Person: inStory(t), All: ledgerAddress(nil, templates.FieldRun, run, templates.FieldTarget, t.OID),
-			})
-		}
-		out[i].Steps = append(out[i].Steps, storyStep(rec))
-		if o := rowOutcome(rec.Event); o != "" {
-			out[i].Outcome = o
-		}
-	}
-	return out
-}
-
-// storyStep is an event of one target in a few words.
-func storyStep(rec audit.Record) templates.StoryStep {
-	step := templates.StoryStep{Words: eventTitle(rec.Event), Href: eventHref(rec.Seq), Time: "event " + strconv.FormatInt(rec.Seq, 10)}
-	if at, err := audit.ParseTime(rec.Event.Time); err == nil {
-		step.Time = at.UTC().Format(time.TimeOnly)
-	}
-	if ev := rec.Event.Evidence; ev != nil {
-		step.Note = joinNonEmpty(" ", ev.Message, upperFirst(ev.Settled))
-	}
-	return step
 }
 
 // runBehind is the run itself, where this database has it and this person may see it.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,7 +106,7 @@ func TestALongRunIsReadInPagesWithItsMilestonesOnEach(t *testing.T) {
 	}
 	_, doc := b.get(t, last, false)
 	back := strings.TrimSuffix(doc.Find("#people a[rel=prev]").AttrOr("href", ""), "#people")
-	if _, doc = b.get(t, back, false); doc.Find("#people .rows > li").Length() < 60 || doc.Find("#people a[rel=prev]").Length() != 0 {
+	if _, doc = b.get(t, back, false); doc.Find("#people .rows > li").Length() != 50 || doc.Find("#people a[rel=prev]").Length() != 0 {
 		t.Errorf("%s does not lead back to the first page", back)
 	}
 	gone := a.records[250]
@@ -116,6 +117,116 @@ func TestALongRunIsReadInPagesWithItsMilestonesOnEach(t *testing.T) {
 	a.sight = 20
 	_, doc = b.get(t, "/ledger/runs/r?after=200", false)
 	has(t, "milestones that were not all looked for", doc, "were not looked for", "Run finished", "Plan of 100 people created")
+}
+
+// A run calls many before it knows of the first how it ended, so that their events stand far apart.
+func TestEachPersonOfARunStandsOnOnePageWithTheirOutcomeAndAllTheirEvents(t *testing.T) {
+	t.Parallel()
+	b, a, _ := newArchive(t)
+	const called = 120
+	a.tell(t, audit.Event{Kind: audit.LedgerOpened}, audit.Event{Kind: audit.PlanCreated, Run: "r", Detail: map[string]string{"targets": "125"}},
+		audit.Event{Kind: audit.RunStarted, Run: "r", Outcome: "running"})
+	about := func(k audit.Kind, who, attempt int, outcome revoke.State) {
+		a.tell(t, audit.Event{Kind: k, Run: "r", Target: personOf(who), Attempt: attempt, Outcome: string(outcome)})
+	}
+	for i := range called {
+		about(audit.TargetAttempted, i, 1, revoke.Attempting)
+	}
+	about(audit.TargetSkipped, called, 0, revoke.Skipped) // protected meanwhile: never called
+	for i := range called {
+		about(audit.TargetAccepted, i, 1, revoke.Accepted)
+	}
+	for i := range called {
+		about(audit.TargetConfirmed, i, 1, revoke.Confirmed)
+	}
+	a.tell(t, audit.Event{Kind: audit.RunCancelled, Run: "r", Outcome: "cancelled", Detail: map[string]string{"confirmed": "120", "skipped": "1", "never_attempted": "122-125"}})
+	seen, pages := map[string]int{}, 0
+	for href := "/ledger/runs/r"; href != ""; pages++ {
+		_, doc := b.get(t, href, false)
+		has(t, href, doc, "of 125 people, in the order in which the run came to them", "4 people were never called: no event names them.")
+		for _, n := range doc.Find("#people .rows > li").EachIter() {
+			who, steps := n.Find(".person a").AttrOr("href", ""), n.Find(".steps li").Length()
+			seen[who]++
+			skipped := strings.HasSuffix(who, oid(called))
+			if got := words(n.Find(".tag")); !skipped && (got != "confirmed" || steps != 3) || skipped && (got != "skipped" || steps != 1) {
+				t.Errorf("%s: %s ended %q with %d events", href, who, got, steps)
+			}
+		}
+		href = strings.TrimSuffix(doc.Find("#people a[rel=next]").AttrOr("href", ""), "#people")
+	}
+	if len(seen) != called+1 || pages != 3 {
+		t.Errorf("%d people on %d pages, want %d on 3", len(seen), pages, called+1)
+	}
+	for who, n := range seen {
+		if n != 1 {
+			t.Errorf("%s stands there %d times", who, n)
+		}
+	}
+	a.sight = 40
+	_, doc := b.get(t, "/ledger/runs/r?after="+fmt.Sprint(called+4), false)
+	if has(t, "nobody for long", doc, "Searched up to event 164"); doc.Find("#people a[href='/ledger/runs/r?after=164#people']").Length() != 1 {
+		t.Error("the search for people does not go on from where it gave up")
+	}
+}
+
+func TestWhoeverWaitedWhenARunEndedEndedAsTheLastAttemptDid(t *testing.T) {
+	t.Parallel()
+	b, a, _ := newArchive(t)
+	a.tell(t, audit.Event{Kind: audit.RunStarted, Run: "r"})
+	type told struct {
+		kind    audit.Kind
+		outcome revoke.State
+	}
+	attempt := told{audit.TargetAttempted, revoke.Attempting}
+	tests := []struct {
+		told []told
+		want string
+	}{
+		{[]told{attempt, {audit.TargetRefused, revoke.Pending}}, "refused"},
+		{[]told{attempt, {audit.TargetRefused, revoke.Pending}, attempt, {audit.TargetFailed, revoke.Pending}}, "cancelled"},
+		{[]told{attempt, {audit.TargetAccepted, revoke.Accepted}, {audit.SignedOut, ""}, {audit.TargetUnconfirmed, revoke.Pending}}, "unconfirmed"},
+		{[]told{attempt, {audit.TargetFailed, revoke.Pending}, attempt, {audit.TargetConfirmed, revoke.Confirmed}}, "confirmed"},
+		{[]told{attempt}, ""}, // its outcome is missing, and is not made up
+	}
+	for i, test := range tests {
+		for _, e := range test.told {
+			a.tell(t, audit.Event{Kind: e.kind, Run: "r", Target: personOf(i), Outcome: string(e.outcome), Attempt: 1})
+		}
+	}
+	tags := func() (out []string) {
+		_, doc := b.get(t, "/ledger/runs/r", false)
+		for _, n := range doc.Find("#people .rows > li").EachIter() {
+			out = append(out, words(n.Find(".tag")))
+		}
+		return out
+	}
+	if got := tags(); !slices.Equal(got, []string{"", "", "", "confirmed", ""}) {
+		t.Errorf("while it goes on, they read %q", got)
+	}
+	a.tell(t, audit.Event{Kind: audit.RunCancelled, Run: "r", Detail: map[string]string{}})
+	var want []string
+	for _, test := range tests {
+		want = append(want, test.want)
+	}
+	if got := tags(); !slices.Equal(got, want) {
+		t.Errorf("at its end, they read %q, want %q", got, want)
+	}
+}
+
+func TestSomebodyWhoWasTriedVeryOftenHasTheirNewestEventsInTheStory(t *testing.T) {
+	t.Parallel()
+	b, a, _ := newArchive(t)
+	a.tell(t, audit.Event{Kind: audit.RunStarted, Run: "r"})
+	for n := range 30 {
+		a.tell(t, audit.Event{Kind: audit.TargetAttempted, Run: "r", Target: personOf(0), Attempt: n + 1},
+			audit.Event{Kind: audit.TargetFailed, Run: "r", Target: personOf(0), Attempt: n + 1, Outcome: "failed"})
+	}
+	_, doc := b.get(t, "/ledger/runs/r", false)
+	person := doc.Find("#people .rows > li")
+	if person.Find(".steps li").Length() != storyEvents || person.Find(".steps a[href='/ledger/61']").Length() != 1 {
+		t.Errorf("the events are %s", words(person))
+	}
+	has(t, "cut", doc, "These are their newest events")
 }
 
 func TestAPersonsStoryIsWhatWasDoneToThemAndWhatTheyDid(t *testing.T) {
@@ -203,12 +314,22 @@ func TestAnEventSaysWhetherTheTreeHoldsItAndACheckpointCoversIt(t *testing.T) {
 	_, doc = b.get(t, "/ledger/5", false)
 	has(t, "in an alarm", doc, "Not signed.", "nothing is signed while it is so")
 
-	a.records[3].Body = append([]byte(nil), a.records[3].Body...)
-	a.records[3].Body[10] ^= 1
-	_, doc = b.get(t, "/ledger/4", false)
-	has(t, "altered", doc, "This event was altered.", "Verify the whole ledger")
-	if doc.Find(".note.no").Length() != 1 {
-		t.Error("an altered event does not alarm")
+	_, doc = b.get(t, "/ledger/6", false)
+	if doc.Find("h1 .tag.ok").Length() != 1 {
+		t.Error("the outcome is missing")
+	}
+	a.records[5].Body = append([]byte(nil), a.records[5].Body...)
+	a.records[5].Body[10] ^= 1
+	_, doc = b.get(t, "/ledger/6", false)
+	has(t, "altered", doc, "This event was altered.", "Verify the whole ledger", "Altered event", "What the altered bytes say", "fails its verification")
+	if doc.Find(".head + .note.no[role=alert]").Length() != 1 {
+		t.Error("an altered event does not alarm before it shows anything")
+	}
+	if got := doc.Find(".tag.ok, .note.ok, .head time").Length(); got != 0 {
+		t.Error("an altered event is shown as one that can be relied on")
+	}
+	if got := words(doc.Find("main")); strings.Contains(got, "the proof that it is in the tree") || strings.Contains(got, "with its proof") {
+		t.Errorf("an altered event is offered with a proof: %s", got)
 	}
 	a.hashes = a.hashes[:2]
 	_, doc = b.get(t, "/ledger/4", false)
@@ -242,6 +363,9 @@ func TestAnEventThatSomebodyMadeUnreadableIsShownAndTakenAway(t *testing.T) {
 	has(t, "the list", doc, "altered: no longer an event")
 	_, doc = b.get(t, "/ledger/runs/r", false)
 	has(t, "the run", doc, "NOT complete.", "Event 5 of this run was altered")
+	if got := words(doc.Find("#people .rows > li")); !strings.Contains(got, oid(0)) && !strings.Contains(got, "person0@") || !strings.Contains(got, "Altered: no longer an event") {
+		t.Errorf("the altered event is missing among those of its person: %s", got)
+	}
 	_, doc = b.get(t, "/ledger/verify", false)
 	has(t, "verify", doc, "Not intact: the record of the last verification was altered.")
 	for _, format := range []string{"jsonl", "csv", "ocsf"} {

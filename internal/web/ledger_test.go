@@ -76,7 +76,7 @@ func (a *archive) Search(_ context.Context, q audit.Query) (found audit.Found, e
 		if q.Before > 0 && rec.Seq >= q.Before || q.After > 0 && rec.Seq <= q.After {
 			continue
 		}
-		if matches(q, a.indexed(rec)) {
+		if matches(q, a.indexed(rec)) && (!q.Firsts || a.isFirst(rec)) {
 			if found.More = len(found.Records) == q.Limit; found.More {
 				break
 			}
@@ -91,6 +91,46 @@ func (a *archive) Search(_ context.Context, q audit.Query) (found audit.Found, e
 		slices.Reverse(found.Records)
 	}
 	return found, nil
+}
+
+// part lists the events of a run about the target of one of them, from there up to another one.
+func (a *archive) part(from, upTo int64) (oid string, out []audit.Record) {
+	at := slices.IndexFunc(a.records, func(rec audit.Record) bool { return rec.Seq == from })
+	of := a.indexed(a.records[at]).Event
+	for _, rec := range a.records[at:] {
+		if rec.Seq <= upTo && sameInRun(of, a.indexed(rec).Event) {
+			out = append(out, rec)
+		}
+	}
+	return of.Target.OID, out
+}
+
+func sameInRun(a, b audit.Event) bool {
+	return a.Run == b.Run && a.Target != nil && b.Target != nil && a.Target.OID == b.Target.OID
+}
+
+// isFirst reports whether nothing in its run came before about the same target.
+func (a *archive) isFirst(rec audit.Record) bool {
+	e := a.indexed(rec).Event
+	return e.Target != nil && !slices.ContainsFunc(a.records, func(before audit.Record) bool {
+		return before.Seq < rec.Seq && sameInRun(e, a.indexed(before).Event)
+	})
+}
+
+func (a *archive) Parts(_ context.Context, from []int64, upTo int64, most int) (map[int64]audit.Part, error) {
+	if a.gone {
+		return nil, errGone
+	}
+	parts := map[int64]audit.Part{}
+	for _, seq := range from {
+		oid, list := a.part(seq, upTo)
+		parts[seq] = audit.Part{OID: oid, Records: list[max(0, len(list)-most):], Cut: len(list) > most}
+	}
+	return parts, nil
+}
+
+func (*vault) Parts(context.Context, []int64, int64, int) (map[int64]audit.Part, error) {
+	return nil, errGone
 }
 
 func (a *archive) Histogram(_ context.Context, q audit.Query) (h audit.Histogram, err error) {
@@ -157,7 +197,7 @@ func newArchive(t *testing.T) (*builder, *archive, *clerk) {
 	t.Helper()
 	b, v, c := newVault(t, 0)
 	a := &archive{vault: v}
-	b.Ledger = a
+	b.Ledger, b.Trail = a, a
 	return b, a, c
 }
 
@@ -508,17 +548,87 @@ func TestWhatTheFilterCannotReadIsSaidAndKept(t *testing.T) {
 	b, _, _ := newArchive(t)
 	w, doc := b.get(t, "/ledger?from=yesterday&kind=nonsense&outcome=odd&text=%3Cb%3E", false)
 	wantStatus(t, w, http.StatusUnprocessableEntity)
-	has(t, "error", doc, "not a time", "mend the times above")
+	has(t, "error", doc, "not a time", "There is no such kind: nonsense.", "mend the filter above")
 	if strings.Contains(doc.Text(), "No event matches") {
 		t.Error("what was not searched is said to match nothing")
 	}
-	for field, want := range map[string]string{"kind": "nonsense", "outcome": "odd"} {
+	for field, want := range map[string]string{"kind": "", "outcome": "odd"} {
 		if got := doc.Find("select[name="+field+"] option[selected]").AttrOr("value", ""); got != want {
 			t.Errorf("%s shows %q, want what was asked for", field, got)
 		}
 	}
 	if doc.Find("details.narrow[open]").Length() != 1 || doc.Find("input[name=text]").AttrOr("value", "") != "<b>" || doc.Find("form.export").Length() != 0 {
 		t.Error("what was typed is lost or hidden, or something unreadable can be exported")
+	}
+}
+
+func TestATimeOfAnAddressStandsInTheFormAndStaysThere(t *testing.T) {
+	t.Parallel()
+	b, a, _ := newArchive(t)
+	a.tell(t, audit.Event{Kind: audit.LedgerOpened, Time: "2026-11-30T17:03:06.119Z"}, audit.Event{Kind: audit.SignedIn, Time: "2026-11-30T17:03:06.120Z"})
+	for from, want := range map[string]struct {
+		stands string
+		events int
+	}{
+		"2026-11-30":               {"2026-11-30T00:00", 2},
+		"2026-11-30T17:03:06Z":     {"2026-11-30T17:03:06", 2},
+		"2026-11-30T17:03:06.120Z": {"2026-11-30T17:03:06.12", 1},
+		"2026-12-01":               {"2026-12-01T00:00", 0},
+	} {
+		for _, asked := range []string{from, want.stands} { // as it was given, and as the form then sends it
+			w, doc := b.get(t, "/ledger?from="+asked, false)
+			wantStatus(t, w, http.StatusOK)
+			if got := doc.Find("input[name=from]").AttrOr("value", ""); got != want.stands || len(listed(doc)) != want.events {
+				t.Errorf("from %s: the form has %q, and %d events are listed, want %q and %d", asked, got, len(listed(doc)), want.stands, want.events)
+			}
+		}
+	}
+	w, doc := b.get(t, "/ledger?to=2026-11-30T17:03:06.120Z", false)
+	wantStatus(t, w, http.StatusOK)
+	if got := doc.Find("input[name=to]").AttrOr("value", ""); got != "2026-11-30T17:03:06.12" || len(listed(doc)) != 1 {
+		t.Errorf("before: the form has %q, and %d events are listed", got, len(listed(doc)))
+	}
+}
+
+func TestWhatWentWrongInAFoldedRunStandsOut(t *testing.T) {
+	t.Parallel()
+	b, a, _ := newArchive(t)
+	a.run(t, "r", 4)
+	_, doc := b.get(t, "/ledger", false)
+	if got := words(doc.Find("#run-r .problem")); got != "2 refused" {
+		t.Errorf("%q stands out, want the refused alone", got)
+	}
+}
+
+func TestASearchSaysHowManyEventsMatch(t *testing.T) {
+	t.Parallel()
+	b, a, _ := newArchive(t)
+	a.tell(t, audit.Event{Kind: audit.LedgerOpened}, audit.Event{Kind: audit.SignedIn})
+	a.run(t, "r", 30)
+	for query, want := range map[string]string{
+		"": "95 events, those inside runs too.", "?view=all": "95 events.", "?run=r": "93 events match.", "?kind=session.signed_in": "1 event matches.",
+		"?operator=me": "95 events match, those inside runs too.", "?outcome=refused": "15 events match.", "?text=nowhere": "", "?run=r&before=50": "",
+	} {
+		_, doc := b.get(t, "/ledger"+query, false)
+		if got := words(doc.Find("section[aria-labelledby=events-h] p.quiet > strong")); got != want {
+			t.Errorf("%q: the list says %q, want %q", query, got, want)
+		}
+		if doc.Find("#days-h").Length() != 0 {
+			t.Errorf("%q: one day has a chart", query)
+		}
+	}
+	a.deaf = true
+	if _, doc := b.get(t, "/ledger", false); doc.Find("section[aria-labelledby=events-h] p.quiet > strong").Length() != 0 {
+		t.Error("what was not counted is said to be so many")
+	}
+	some := []audit.DayBar{{Day: "2026-03-13", Events: 1000}, {Day: "2026-03-12", Events: 212}}
+	for to, want := range map[int64]string{0: "1,212 events match.", 7: "At least 1,212 events match, counted back to 12 Mar 2026."} {
+		if got := foundWords(audit.Histogram{Days: some, SearchedTo: to}, true, false, "12 Mar 2026"); got != want {
+			t.Errorf("counted down to %d: %q, want %q", to, got, want)
+		}
+	}
+	if got := foundWords(audit.Histogram{Days: some, SearchedTo: 7}, true, true, ""); got != "At least 1,212 events match, those inside runs too, counted back to event 7." {
+		t.Errorf("without a day: %q", got)
 	}
 }
 

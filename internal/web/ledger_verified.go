@@ -81,6 +81,76 @@ func rolledBack(seqs []int64) string {
 	}
 }
 
+// rollback is an accepted one: what was recorded between from and at, and cut off, is not here.
+type rollback struct {
+	seq       int64     // of its event
+	from, at  time.Time // from is zero when it is not known
+	old, size int64     // events of the last checkpoint, and those that were there
+}
+
+// newestRollbacks reads the newest accepted rollbacks.
+func (s *Server) newestRollbacks(ctx context.Context, limit int) (out []rollback, err error) {
+	found, err := s.Ledger.Search(ctx, audit.Query{Kind: audit.LedgerRollback, Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	for _, rec := range found.Records {
+		b := rollback{seq: rec.Seq}
+		b.at, _ = audit.ParseTime(rec.Event.Time) // written by us
+		b.old, _ = strconv.ParseInt(rec.Event.Detail["old_size"], 10, 64)
+		b.size, _ = strconv.ParseInt(rec.Event.Detail["size"], 10, 64)
+		if last, err := s.Ledger.Event(ctx, b.size); err == nil {
+			b.from, _ = audit.ParseTime(last.Event.Time)
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// note says what a rollback took.
+func (b rollback) note() templates.Note {
+	went, lost := "The ledger was taken as it stood, with "+counted(int(b.size), "event")+".", "shortly before"
+	if b.old > b.size {
+		went = "The ledger went back from " + counted(int(b.old), "event") + " to " + thousands(int(b.size)) + "."
+	}
+	if !b.from.IsZero() {
+		lost = "between " + minuteWords(b.from) + " and " + minuteWords(b.at)
+	}
+	return templates.Note{
+		Tone: templates.ToneWarn, Title: "A rollback was accepted: event " + thousands(int(b.seq)),
+		Text: went + " What was recorded " + lost + " and cut off is not here.", Link: templates.Link{Label: "Look at it", Href: eventHref(b.seq)},
+	}
+}
+
+// rollbacksIn are the newest accepted rollbacks that cut off something of a time.
+func (s *Server) rollbacksIn(ctx context.Context, w audit.Window) (out []rollback, err error) {
+	list, err := s.newestRollbacks(ctx, 20)
+	for _, b := range list {
+		if b.at.After(w.From) && b.from.Before(w.To) {
+			out = append(out, b)
+		}
+	}
+	return out, err
+}
+
+// rollbackShown is how long an accepted rollback stands on the pages that one sees first.
+const rollbackShown = 30 * 24 * time.Hour
+
+// newestRollback is the note of the newest rollback while it is new; the zero note otherwise.
+func (s *Server) newestRollback(r *http.Request) templates.Note {
+	if s.Ledger == nil || !at(r).who.Roles.MayOpen("ledger.verify") {
+		return templates.Note{}
+	}
+	list, err := s.newestRollbacks(r.Context(), 1)
+	if err != nil {
+		s.Logger.Warn("reading the last rollback", "request_id", at(r).requestID, "error", err)
+	}
+	if len(list) == 0 || s.Now().Sub(list[0].at) > rollbackShown {
+		return templates.Note{}
+	}
+	return list[0].note()
+}
+
 // verdict is the note that stands on every page of what the ledger says while the last verification is not intact; the
 // zero note when it is, and for whoever may not read the ledger.
 func (s *Server) verdict(r *http.Request) templates.Note {
@@ -100,22 +170,10 @@ func (s *Server) verdict(r *http.Request) templates.Note {
 	default:
 		return templates.Note{
 			Tone: templates.ToneNo, Title: "The last verification of the ledger found " + counted(v.problems, "problem"),
-			Text: orElse(ofTheConsole(cut(v.first, verdictText)), "What they are stands on the page Verify."), Link: look,
+			Text: orElse(cut(v.first, verdictText), "What they are stands on the page Verify."), Link: look,
 		}
 	}
 }
 
 // verdictText is how much of what is wrong a note repeats, in bytes.
 const verdictText = 300
-
-// ofTheConsole puts what a verifier tells whoever brought a key and a checkpoint into the words for this page, whose
-// reader brought neither: the console did.
-func ofTheConsole(text string) string {
-	return strings.NewReplacer(
-		"Your own checkpoint", "The console's own checkpoint", "Your checkpoint", "The console's own checkpoint",
-		"your checkpoint", "the console's own checkpoint", "one of your keys", "one of the console's own keys",
-		"With your key, and without a checkpoint of your own", "With the console's own key, and without a checkpoint of its own",
-		"Bring a checkpoint that you kept.", "Verify it yourself, with a checkpoint that you kept.",
-		"Bring a verifier key and a checkpoint of your own.", "Verify it yourself, with a verifier key and a checkpoint that you kept.",
-	).Replace(text)
-}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"net/http"
@@ -52,6 +53,9 @@ func (s *Server) verifyLive(r *http.Request) (templates.VerifyLive, error) {
 }
 
 func unreadLedger(err error) error {
+	if errors.Is(err, audit.ErrRemoving) {
+		return unavailable("Retention is removing old events just now. Try again in a minute.", err)
+	}
 	return unavailable("The ledger could not be read: the database does not answer.", err)
 }
 

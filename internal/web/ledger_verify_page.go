@@ -88,7 +88,7 @@ func standingNotes(f verifyFacts) []templates.Note {
 
 func verifyStatus(f verifyFacts) (string, templates.Tone) {
 	if f.run.Running {
-		return "Verifying, for " + orElse(personWords(f.run.By), "somebody") + ".", templates.ToneOn
+		return "Verifying, for " + orElse(personWords(f.run.By), theConsole) + ".", templates.ToneOn
 	}
 	switch v := f.last; {
 	case v == nil:
@@ -110,7 +110,7 @@ func lastVerified(f verifyFacts) []templates.Fact {
 		return nil
 	}
 	when := fact("Last verified", "")
-	when.Value.Time, when.Value.Detail = showTime(v.at, f.now), joinNonEmpty(", ", "by "+orElse(personWords(v.by), "somebody"), unsignedWords(f.head.Size-v.size))
+	when.Value.Time, when.Value.Detail = showTime(v.at, f.now), joinNonEmpty(", ", "by "+orElse(personWords(v.by), theConsole), unsignedWords(f.head.Size-v.size))
 	facts := []templates.Fact{when}
 	eventFact := func(label string, seq int64) {
 		record := fact(label, "event "+thousands(int(seq)))
@@ -126,6 +126,9 @@ func lastVerified(f verifyFacts) []templates.Fact {
 	return facts
 }
 
+// theConsole verifies by itself, once a day.
+const theConsole = "the console itself"
+
 func personWords(p audit.Person) string { return orElse(p.UPN, orElse(p.Name, p.OID)) }
 
 // verifyResult is what the last verification of this process found; nil when there is none, or it was not finished.
@@ -138,15 +141,13 @@ func verifyResult(run audit.Verification, now time.Time) *templates.VerifyResult
 	if len(rep.Rollbacks) > 0 {
 		r.Title += " as it stands, after a rollback"
 	}
-	for _, sentence := range rep.Covers {
-		r.Covers = append(r.Covers, ofTheConsole(sentence))
-	}
+	r.Covers = append(r.Covers, rep.Covers...)
 	n := len(rep.Problems) + rep.More
 	if n > 0 {
 		r.Title = "Result of " + showTime(run.Ended, now).UTC + ": " + counted(n, "problem")
 	}
 	for _, p := range rep.Problems[:min(len(rep.Problems), problemsShown)] {
-		r.Problems = append(r.Problems, templates.VerifyProblem{Fault: string(p.Fault), Text: ofTheConsole(p.Text), Link: problemLink(p)})
+		r.Problems = append(r.Problems, templates.VerifyProblem{Fault: string(p.Fault), Text: p.Text, Link: problemLink(p)})
 	}
 	if rest := n - len(r.Problems); rest > 0 {
 		r.More = "And " + counted(rest, "problem") + " more."

@@ -47,13 +47,13 @@ func kindWords(k audit.Kind) string {
 	return strings.NewReplacer(".", " ", "_", " ").Replace(string(k))
 }
 
-// kindOptions are all kinds for the filter. One that is not among them is offered as it was asked for.
-func kindOptions(asked string) []templates.Option {
+// kindOptions are all kinds for the filter.
+func kindOptions() []templates.Option {
 	var out []templates.Option
 	for _, k := range audit.Kinds() {
 		out = append(out, templates.Option{Value: string(k), Label: kindName(k)})
 	}
-	return withAsked(out, asked)
+	return out
 }
 
 // eventWords says what an event tells, without the outcome of an attempt, which stands beside it: "target", "protected
@@ -117,7 +117,7 @@ func detailLabels() map[audit.Kind]map[string]string {
 			"from": "Compared from", "to": "Compared to", "source": "Rows were", "file": "File", "sha256": "SHA-256 of the file",
 			"rows": "Rows of Entra’s", "matched": "In both logs", "missing": "Of Evict’s without a row", "early": "Of Evict’s, too early to tell",
 			"old": "Of Evict’s, too old to tell", "foreign": "Of Entra’s without an event", "named": "By accounts named like the sync service",
-			"own": "By people for themselves", "sync": "By the sync service", "unreadable": "Rows that could not be read",
+			"own": "By people for themselves", "sync": "By the sync service", "unsure": "Of Evict’s, that need none", "unreadable": "Rows that could not be read",
 		},
 		audit.LedgerVerified: {
 			"size": "Events", "problems": "Problems", "first": "What is wrong, from the beginning", "rollbacks": "Rollbacks accepted, events",
@@ -198,18 +198,27 @@ func tallied() []revoke.State {
 
 // tallyOf says the counts of a closing event, and how many people they are.
 func tallyOf(detail map[string]string) (words string, total int) {
-	var parts []string
+	tags, total := tallyTags(detail)
+	parts := make([]string, len(tags))
+	for i, t := range tags {
+		parts[i] = t.Label
+	}
+	return strings.Join(parts, ", "), total
+}
+
+// tallyTags says each count by itself.
+func tallyTags(detail map[string]string) (tags []templates.Tag, total int) {
 	for _, state := range tallied() {
 		if n, err := strconv.Atoi(detail[string(state)]); err == nil && n > 0 {
-			parts = append(parts, thousands(n)+" "+string(state))
+			tags = append(tags, templates.Tag{Label: thousands(n) + " " + string(state), Tone: outcomeTone(state)})
 			total += n
 		}
 	}
 	if n := neverAttempted(detail); n > 0 {
-		parts = append(parts, thousands(n)+" never called")
+		tags = append(tags, templates.Tag{Label: thousands(n) + " never called"})
 		total += n
 	}
-	return strings.Join(parts, ", "), total
+	return tags, total
 }
 
 // neverAttempted is how many positions a closing event names as not called: "341-1200".

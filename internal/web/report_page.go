@@ -356,7 +356,7 @@ func reportEvidence(f reportFacts) []templates.Fact {
 	if f.may("ledger") {
 		events.Value.Href = "/ledger?run=" + string(f.run.ID)
 	}
-	return append(out, events)
+	return append(out, events, text("Evidence", "the ledger's export of these events", "this report is made from the console's working tables, which no proof covers"))
 }
 
 // relatedSource is where countermeasures() comes from.

@@ -42,6 +42,9 @@ type Trail interface {
 	// Closings reads the events that closed a run, after < seq <= upTo, ascending: each is the Newest of its line, which
 	// counts the events that name the run up to there, one by one.
 	Closings(ctx context.Context, after, upTo int64, limit int) ([]audit.RunLine, error)
+	// Parts reads, for each of these events, what its run says about its target from there up to an event, at most so many
+	// events, the newest ones.
+	Parts(ctx context.Context, from []int64, upTo int64, most int) (map[int64]audit.Part, error)
 }
 
 // Notary signs checkpoints and verifies the ledger. See notary.Notary.

@@ -153,6 +153,17 @@
     }
   };
 
+  // A file leaves the page as it is. A cookie that repeats a word of ours comes with it: then the form can be used again.
+  const awaitFile = (form, cookie) => {
+    const word = Math.random().toString(36).slice(2);
+    form.elements.answer.value = word;
+    const timer = setInterval(() => {
+      if (!document.cookie.split("; ").includes(`${cookie}=${word}`)) return;
+      clearInterval(timer);
+      free(form);
+    }, 200);
+  };
+
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (!(form instanceof HTMLFormElement) || !("once" in form.dataset)) return;
@@ -162,8 +173,7 @@
     }
     form.dataset.sent = "";
     const button = event.submitter ?? form.querySelector("button[type=submit]");
-    // A file leaves the page as it is, and nothing tells when it has come: hold back a double click, no more.
-    if (button && "file" in button.dataset) setTimeout(free, 3000, form);
+    if (button?.dataset.file) awaitFile(form, button.dataset.file);
     if (!button?.dataset.busy) return;
     button.dataset.rest = button.textContent;
     button.textContent = button.dataset.busy;

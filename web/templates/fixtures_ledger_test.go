@@ -41,7 +41,7 @@ func eventRows() []templates.LedgerRow {
 func foldRows(open bool) []templates.LedgerRow {
 	many := templates.LedgerRow{
 		Seq: "12662", Href: "/ledger/12662", Time: at("11:40:00", "2 h ago"), Operator: ledgerOperator(), Reason: "Adversary-in-the-middle campaign, wave 2", Ticket: "INC-20418",
-		Fold: &templates.LedgerFold{ID: "run-a", Title: "Run of 2,006 people", State: templates.Tag{Label: "finished"}, Tally: "1,998 confirmed, 8 refused", Events: "6,012 events", Toggle: templates.Link{Label: "Open", Href: "/ledger?open=a"}, Story: storyHref},
+		Fold: &templates.LedgerFold{ID: "run-a", Title: "Run of 2,006 people", State: templates.Tag{Label: "finished"}, Tally: []templates.Tag{{Label: "1,998 confirmed", Tone: templates.ToneOK}, {Label: "8 refused", Tone: templates.ToneNo}}, Events: "6,012 events", Toggle: templates.Link{Label: "Open", Href: "/ledger?open=a"}, Story: storyHref},
 	}
 	if open {
 		many.Fold.Open, many.Fold.Toggle.Label, many.Fold.Rows, many.Fold.More = true, "Close", eventRows()[:3], "These are its first events; 6,009 follow."
@@ -80,17 +80,19 @@ func ledgerVariants() []fixture {
 	views := []templates.Count{{Label: "Folded", Href: "/ledger", Current: true}, {Label: "Every event", Href: "/ledger?view=all"}}
 	full := templates.LedgerPage{
 		Page: frame("Ledger", "Ledger"), Standing: templates.LedgerStanding{Text: "18,774 events · signed up to 18,700 at 14:05 UTC", VerifyHref: "/ledger/verify"},
-		Actions: actions, OutsideHref: "/outside", Filter: ledgerFilter(), Days: someDays(42), Title: "Events", Views: views, ViewNote: "Each run is one line, where it started.",
+		Actions: actions, OutsideHref: "/outside", Filter: ledgerFilter(), Days: someDays(42), Title: "Events", Found: "18,774 events, those inside runs too.", Views: views, ViewNote: "Each run is one line, where it started.",
 		Rows: foldRows(true), Older: "/ledger?before=18769", Export: exportFields(),
 	}
 	every := full
 	every.Rows, every.Days, every.ViewNote = eventRows(), someDays(5), ""
+	every.Found = "At least 1,212 events match, counted back to 12 Mar 2026."
 	every.Days.Note = "Counted back to event 612,000 (12 Mar 2026). What is older was not counted."
 	every.Standing.Problems = []string{"Event 1,234 was altered: its bytes are not those whose hash the tree has.", "Run " + storyRun + " counts 6,012 events; 6,010 are there."}
 	every.Standing.More, every.Standing.Unkept = "And 12 more.", "No space is left on the device."
 	none := templates.LedgerPage{Page: frame("Ledger", "Ledger"), Filter: ledgerFilter(), Newer: "/ledger"}
 	none.Filter.Person, none.Filter.Everybody = ledgerVictim(), "/ledger?operator=robin"
-	none.Filter.Operator, none.Filter.Kind, none.Filter.From, none.Filter.FromError, none.Filter.Active = "robin", "session.signed_in", "2026-11-23T14:00", "Not a time.", true
+	none.Filter.Operator, none.Filter.Kind, none.Filter.From, none.Filter.FromError, none.Filter.Active = "robin", "session.signed_inn", "2026-11-23T14:00", "Not a time.", true
+	none.Filter.KindError = "There is no such kind: session.signed_inn."
 	gaveUp := templates.LedgerPage{
 		Page: frame("Ledger", "Ledger"), Actions: actions, Filter: ledgerFilter(), Export: exportFields(),
 		Searched: "Searched back to event 612,000 (12 Mar 2026). Nothing found so far.", Further: templates.Link{Label: "Search further back", Href: "/ledger?before=612000"},
@@ -115,7 +117,8 @@ func eventVariants() []fixture {
 		Stories: []templates.Link{{Label: "The run's story", Href: storyHref}, {Label: "The target's story", Href: "/ledger/people/1"}, {Label: "The operator's story", Href: "/ledger/people/2"}},
 	}
 	altered := event
-	altered.Tree = templates.Note{Tone: templates.ToneNo, Title: "This event was altered", Text: "The tree holds the hash of other bytes.", Link: templates.Link{Label: "Verify the whole ledger", Href: "/ledger/verify"}}
+	altered.Kind, altered.Outcome, altered.Time, altered.Tree, altered.Covered = "Altered event", "", templates.Time{}, templates.Note{}, templates.Note{}
+	altered.Altered = templates.Note{Tone: templates.ToneNo, Title: "This event was altered", Text: "The tree holds the hash of other bytes: " + event.LeafHash + ". What stands below is what the altered bytes say, not what was recorded.", Link: templates.Link{Label: "Verify the whole ledger", Href: "/ledger/verify"}}
 	return []fixture{{"event", templates.Event(event)}, {"event-altered", templates.Event(altered)}}
 }
 
@@ -139,13 +142,14 @@ func storyVariants() []fixture {
 			{Title: "Run paused: operator", Text: "By lead@tenant.example.", Tone: templates.ToneWarn, Time: at("11:44:00", "2 h ago"), Event: templates.Link{Label: "event 15000", Href: "/ledger/15000"}},
 			{Title: "Run finished: 1,998 confirmed, 8 refused", Time: at("11:50:00", "2 h ago"), Event: templates.Link{Label: "event 18672", Href: "/ledger/18672"}},
 		},
-		Partly: "Pauses and resumptions before event 13,000 were not looked for.", Shown: "events 12661 to 12860, 200 of 6,012", Later: storyHref + "?after=12860#people",
+		Partly: "Pauses and resumptions before event 13,000 were not looked for.", Shown: "50 of 2,006 people, in the order in which the run came to them", Never: "3 people were never called: no event names them.", Later: storyHref + "?after=12860#people",
 		People: []templates.StoryPerson{
 			{Person: ledgerVictim(), Outcome: templates.OutcomeRefused, Steps: storySteps(), All: "/ledger?run=1"},
-			{Person: templates.Person{Name: "Maria-Theresia von und zu Hohenfels", UPN: longUPN, Href: "/ledger/people/2"}, Steps: storySteps()[:2], All: "/ledger?run=1"},
+			{Person: templates.Person{Name: "Maria-Theresia von und zu Hohenfels", UPN: longUPN, Href: "/ledger/people/2"}, Steps: storySteps()[:2], Cut: true, All: "/ledger?run=1"},
 		},
 	}
 	gap := run
+	gap.Searched, gap.Further = "Searched up to event 14,000 (12 Mar 2026). Nothing more found so far.", templates.Link{Label: "Search further on", Href: storyHref + "?after=14000#people"}
 	gap.Verified = templates.Note{Tone: templates.ToneNo, Title: "The last verification of the ledger found 2 problems", Text: "Event 8 was altered.", Link: templates.Link{Label: "Look at it", Href: "/ledger/verify"}}
 	gap.Whole = templates.StoryWhole{Tone: templates.ToneNo, Title: "NOT complete.", Text: "The event that ends the run counts 6,012 events; the ledger holds 6,010.", Link: templates.Link{Label: "Verify the ledger", Href: "/ledger/verify"}}
 	person := templates.PersonStoryPage{

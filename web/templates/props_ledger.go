@@ -28,6 +28,7 @@ type LedgerPage struct {
 	Filter      LedgerFilter
 	Days        *DayChart
 	Title       string // of the list
+	Found       string // "27 events match."; empty when they were not counted
 	Views       []Count
 	ViewNote    string // what a folded list leaves out
 	Rows        []LedgerRow
@@ -66,8 +67,12 @@ type LedgerFilter struct {
 	Run                string
 	From, To           string // as the input sent them: 2006-01-02T15:04
 	FromError, ToError string
+	KindError          string
 	Active             bool // any filter is set: offers to clear it
 }
+
+// wrong reports whether a field makes no sense, so that nothing was searched.
+func (f LedgerFilter) wrong() bool { return f.FromError+f.ToError+f.KindError != "" }
 
 // narrow reports whether a filter is set that stands behind the fold of the form.
 func (f LedgerFilter) narrow() bool { return f.Kind+f.Outcome+f.Ticket+f.Run != "" }
@@ -104,12 +109,15 @@ type LedgerRow struct {
 	Fold     *LedgerFold
 }
 
+// bad reports whether a part of a tally is one that somebody has to look at.
+func bad(t Tag) bool { return t.Tone == ToneWarn || t.Tone == ToneNo }
+
 // LedgerFold is a run in one line.
 type LedgerFold struct {
 	ID     string // of the row
 	Title  string // "Run of 2,006 people"
 	State  Tag
-	Tally  string // "1,998 confirmed, 8 refused"
+	Tally  []Tag  // "1,998 confirmed", "8 refused"
 	Events string // "6,012 events"
 	Toggle Link   // opens or closes it
 	Story  string
@@ -136,6 +144,7 @@ type EventPage struct {
 	Fields     []Fact
 	JSON       string // the exact stored bytes
 	LeafHash   string
+	Altered    Note // how it is known that somebody altered the bytes; no text: they were not, as far as is known
 	Tree       Note // whether the tree holds these bytes
 	Covered    Note // whether a signed checkpoint covers it
 	Export     *ExportForm

@@ -11,6 +11,13 @@ type ReconcilePage struct {
 	KQL    string
 }
 
+// FieldAnswer is a word of the page's script that comes back as the cookie AnswerCookie with a file: only so can a page that
+// stays as it is learn that the file has come.
+const (
+	FieldAnswer  = "answer"
+	AnswerCookie = "evict-answer"
+)
+
 // WindowForm asks which time to compare. Its fields are FieldFrom and FieldTo, with the form's own prefix in their ids.
 type WindowForm struct {
 	Action             string

@@ -14,7 +14,10 @@ type RunStoryPage struct {
 	Milestones []TimelineEntry
 	Partly     string // how far the milestones were looked for, when not to the end
 	People     []StoryPerson
-	Shown      string // "Events 12 to 211"
+	Shown      string // "50 of 2,006 people"
+	Never      string // how many people were never called, so that no event names them
+	Searched   string // how far people were looked for, when it was given up before the end
+	Further    Link   // the same from there
 	Earlier    string
 	Later      string
 }
@@ -27,11 +30,12 @@ type StoryWhole struct {
 	Link  Link
 }
 
-// StoryPerson is one target of a run, with the events that a page of the story has of them.
+// StoryPerson is one target of a run, with all that the run says of them.
 type StoryPerson struct {
 	Person  Person
 	Outcome Outcome
 	Steps   []StoryStep
+	Cut     bool   // they have older events, too
 	All     string // all events of this person in this run
 }
 
