@@ -33,7 +33,7 @@ func auditCommands() []auditCommand {
 		{"keygen", "[-name NAME] [-o FILE]", "make a key that signs checkpoints, for EVICT_LEDGER_KEY", desk.keygen},
 		{"key", "", "print the verifier key of EVICT_LEDGER_KEY: what auditors keep", desk.key},
 		{"checkpoints", "", "print the stored checkpoints", desk.checkpoints},
-		{"verify", "[-key KEY|FILE ...] [-checkpoint FILE ...] [EXPORT]", "verify the database, or an export; it ends with 0 (intact), 1 (problems),\n      2 (not verified), 3 (an export, intact, and older than a checkpoint of yours)", desk.verify},
+		{"verify", "[-key KEY|FILE ...] [-checkpoint FILE ...] [EXPORT [PROOF ...]]", "verify the database, or an export, and\n      proofs of consistency that lead from your checkpoints to it; it ends with 0 (intact), 1 (problems),\n      2 (not verified), 3 (an export, intact, and older than a checkpoint of yours)", desk.verify},
 		{"export", "[-format FORMAT] [-run ID] [-from DATE] [-to DATE] [-o FILE]", "take evidence away", desk.export},
 		{"rotate", "-new FILE -reason TEXT", "change EVICT_LEDGER_KEY to the key in a file", desk.rotate},
 		{"accept-rollback", "-reason TEXT", "go on with a database that contradicts its last checkpoint", desk.acceptRollback},

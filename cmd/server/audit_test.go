@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"evict/internal/app"
 	"evict/internal/audit"
 	"evict/internal/notary"
 	"evict/internal/store"
@@ -355,10 +356,36 @@ func TestARollbackIsAcceptedByHand(t *testing.T) {
 			t.Error("a console would start")
 		}
 	})
+	seal, _, _ := start(t, nil, "keygen")
+	_, _, err = start(t, append(serveEnviron(l.dir, seal, l.secret), l.environ[2]), "serve")
+	if want := "\n  " + app.Program(os.Args[0]) + ` audit accept-rollback -reason "..."`; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("serve says\n%v\nwant it to end with%s", err, want)
+	}
 	l.says(0, []string{"accept-rollback", "-reason", "a failed disk"}, "goes on from the 20 events before it")
 	l.namesTheAccount(audit.LedgerRollback)
 	l.work()
-	l.says(foundProblems, []string{"verify", "-key", l.public, "-checkpoint", kept}, "26 events") // who has the later checkpoint sees it
+	const accepted = "A rollback was accepted (event 21): what was recorded before it and cut off is not here.\n"
+	if said := l.says(0, []string{"verify"}); !strings.HasPrefix(said, "INTACT AS IT STANDS: nothing is wrong with what was verified. "+accepted) {
+		t.Errorf("the headline does not say it:\n%s", said)
+	}
+	said := l.says(foundProblems, []string{"verify", "-key", l.public, "-checkpoint", kept}, "26 events") // who has the later checkpoint sees it
+	if !strings.Contains(said, "PROBLEMS: 1. "+accepted) {
+		t.Errorf("the headline does not say it:\n%s", said)
+	}
+}
+
+func TestAReasonThatSaysNothingIsRefused(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	next := l.file("next", l.keygen())
+	for _, reason := range []string{"...", " ?! ", "\u202e"} {
+		for _, args := range [][]string{{"accept-rollback"}, {"rotate", "-new", next}, {"remove", "-through", "8"}} {
+			l.says(1, append(args, "-reason", reason), "gives no reason")
+		}
+	}
+	for _, reason := range []string{"7", "Ж"} {
+		l.says(1, []string{"accept-rollback", "-reason", reason}, "contradicts nothing")
+	}
 }
 
 // namesTheAccount wants the newest event of a kind to say which account of the operating system ran the command.

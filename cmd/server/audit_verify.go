@@ -68,12 +68,16 @@ func (d desk) verified(ctx context.Context, args []string) (r audit.Report, of s
 	if err := parseFlags(f, args, d.stderr); err != nil {
 		return r, "", err
 	}
-	if f.NArg() > 1 {
-		return r, "", fmt.Errorf("verify takes one export: flags come before it, and %q comes after", f.Arg(1))
-	}
 	x, err := expect(keys, checkpoints)
 	if err != nil {
 		return r, "", err
+	}
+	for _, path := range f.Args()[min(f.NArg(), 1):] {
+		proof, err := readProof(path)
+		if err != nil {
+			return r, "", err
+		}
+		x.Proofs = append(x.Proofs, proof)
 	}
 	if f.NArg() == 0 {
 		return d.verifyLive(ctx, x)
@@ -191,34 +195,85 @@ func readCheckpoints(path string) ([]audit.Checkpoint, error) {
 	return found, nil
 }
 
+// readProof reads what may follow an export.
+func readProof(path string) (p audit.Consistency, err error) {
+	if strings.HasPrefix(path, "-") {
+		return p, fmt.Errorf("flags come before the export, and %q comes after", path)
+	}
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return p, err
+	}
+	if p, err = audit.ParseConsistency(body); err != nil {
+		err = fmt.Errorf("verify takes one export, and after it proofs of consistency: %s: %w", path, err)
+	}
+	return p, err
+}
+
 // reportText is a report: what is wrong first.
 func reportText(r audit.Report) string {
 	var b strings.Builder
 	if strings.HasPrefix(r.Origin, audit.Origin(auth.SimulatorName, "")) {
 		b.WriteString(audit.Rehearsed + "\n\n")
 	}
-	switch {
-	case !r.Intact():
-		fmt.Fprintf(&b, "PROBLEMS: %d\n", len(r.Problems)+r.More)
-	case len(r.Newer) > 0:
-		fmt.Fprintf(&b, "INTACT AS FAR AS IT GOES: your checkpoint of %d events is newer than this export of %d. "+
-			"If the export was taken after you kept that checkpoint, newer events were cut off.\n", slices.Max(r.Newer), r.Size)
-	default:
-		b.WriteString("INTACT: nothing is wrong with what was verified.\n")
-	}
+	b.WriteString(headline(r) + rolledBack(r.Rollbacks) + "\n")
 	for _, p := range r.Problems {
 		b.WriteString(bullets([]string{p.Text}))
 	}
 	if r.More > 0 {
 		fmt.Fprintf(&b, "  - and %d more\n", r.More)
 	}
-	fmt.Fprintf(&b, "\nLedger      %s\nSize        %d events\nRoot        %s\nRead        %d events, %d removed by retention\nCheckpoints %d verified, %d of your own\n",
-		printable(r.Origin), r.Size, r.Root, r.Events, r.Removed, r.Checkpoints, r.Own)
+	fmt.Fprintf(&b, "\nLedger      %s\nSize        %d events\nRoot        %s\nRead        %d events, %d removed by retention\nCheckpoints %s\n",
+		printable(r.Origin), r.Size, r.Root, r.Events, r.Removed, checkpointsText(r))
 	for _, k := range r.Keys {
 		fmt.Fprintf(&b, "Key         %s\n", printable(k))
 	}
 	b.WriteString("\nWhat this covers:\n" + bullets(r.Covers))
 	return b.String()
+}
+
+func headline(r audit.Report) string {
+	switch {
+	case !r.Intact():
+		return fmt.Sprintf("PROBLEMS: %d.", len(r.Problems)+r.More)
+	case len(r.Newer) > 0:
+		return fmt.Sprintf("INTACT AS FAR AS IT GOES: your checkpoint of %d events is newer than this export of %d. "+
+			"If the export was taken after you kept that checkpoint, newer events were cut off.", slices.Max(r.Newer), r.Size)
+	case len(r.Rollbacks) > 0:
+		return "INTACT AS IT STANDS: nothing is wrong with what was verified."
+	default:
+		return "INTACT: nothing is wrong with what was verified."
+	}
+}
+
+// rolledBack goes on with a headline when rollbacks were accepted.
+func rolledBack(seqs []int64) string {
+	switch len(seqs) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf(" A rollback was accepted (event %d): what was recorded before it and cut off is not here.", seqs[0])
+	default:
+		return fmt.Sprintf(" %d rollbacks were accepted (the last is event %d): what was recorded before them and cut off is not here.",
+			len(seqs), slices.Max(seqs))
+	}
+}
+
+// checkpointsText says how many were verified, and whose.
+func checkpointsText(r audit.Report) string {
+	text := fmt.Sprintf("%d verified", r.Checkpoints)
+	switch {
+	case r.Brought == 0:
+		text += ", none of your own"
+	case r.Own == r.Brought:
+		text += fmt.Sprintf(", %d of your own", r.Own)
+	default:
+		text += fmt.Sprintf(", %d of the %d of your own", r.Own, r.Brought)
+	}
+	if r.Console > 0 {
+		text += fmt.Sprintf(", %d of the console's own", r.Console)
+	}
+	return text
 }
 
 func bullets(lines []string) string {

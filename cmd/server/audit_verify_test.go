@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -84,7 +85,8 @@ func TestALiveLedgerIsHeldAgainstItsFileAndKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.says(0, []string{"verify"}, "INTACT", "held against", "the key "+audit.KeyID(l.public), "the checkpoint of 20 events, the last one in "+l.dir, "1 of your own")
+	l.says(0, []string{"verify"}, "INTACT", "held against", "the key "+audit.KeyID(l.public), "the checkpoint of 20 events, the last one in "+l.dir,
+		"none of your own, 1 of the console's own", "The console's own checkpoint of 20 events is in the tree")
 	l.work()
 	if err := os.WriteFile(l.dir+"/evict.db", backup, 0o600); err != nil {
 		t.Fatal(err)
@@ -169,6 +171,42 @@ func TestAnExportThatIsOlderThanACheckpointSaysSo(t *testing.T) {
 	again := filepath.Join(t.TempDir(), "evidence.jsonl")
 	l.says(0, []string{"export", "-o", again})
 	l.says(0, []string{"verify", "-key", l.public, "-checkpoint", kept, again}, "INTACT: ")
+}
+
+func TestAPartIsVerifiedTogetherWithProofs(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	kept := l.file("kept", l.says(0, []string{"checkpoints"})) // of 2, 8, 14 and 20 events
+	l.work()
+	path := filepath.Join(t.TempDir(), "part.jsonl")
+	l.says(0, []string{"export", "-from", "2026-11-03", "-o", path})
+	verify := []string{"verify", "-key", l.public, "-checkpoint", kept, path}
+	l.says(0, verify, "0 of the 4 of your own", "You brought 4 checkpoints, and 4 of them, of 2 to 20 events, could not be compared", "only at the size of its own tree, 26 events")
+	proof := l.proof(20, 26)
+	l.says(0, append(verify, l.file("proof", proof)), "1 of the 4 of your own", "Your checkpoint of 20 events is in the tree")
+	l.says(0, append(verify, l.file("first", l.proof(8, 20)), l.file("second", proof)), "2 of the 4 of your own", "Your checkpoint of 20 events")
+	l.says(foundProblems, append(verify, l.file("swapped", strings.Replace(proof, `"from":"evict/public/`, `"from":"evict/usgov/`, 1))), "of another ledger")
+	l.says(notVerified, append(verify, path), "after it proofs of consistency: "+path)
+	l.says(notVerified, append(verify, "-key"), "flags come before the export")
+}
+
+// proof is a proof of consistency between two stored checkpoints, as the console makes it.
+func (l *ledger) proof(from, to int64) (text string) {
+	l.t.Helper()
+	l.during(func(ctx context.Context, db *store.DB, o notary.Options) {
+		a, _, errA := db.Ledger().LastCheckpoint(ctx, from)
+		b, _, errB := db.Ledger().LastCheckpoint(ctx, to)
+		hashes, err := audit.ProveConsistency(from, to, func(indexes []int64) ([]audit.Hash, error) { return db.Ledger().Hashes(ctx, indexes) })
+		if err := errors.Join(errA, errB, err); err != nil || a.Size != from || b.Size != to {
+			l.t.Fatalf("from %d to %d: %v", a.Size, b.Size, err)
+		}
+		line, err := json.Marshal(audit.Consistency{Version: 1, Origin: audit.Origin(o.Cloud, o.Tenant), From: a.Note, To: b.Note, Proof: hashes})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		text = string(line)
+	})
+	return text
 }
 
 // full is a disk that is full.

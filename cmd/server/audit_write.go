@@ -7,12 +7,24 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"evict/internal/app"
 	"evict/internal/audit"
 )
 
-var errReason = errors.New("say why with -reason TEXT: it stands in the ledger")
+// sayWhy refuses a reason that gives none, such as the dots of a command that was pasted.
+func sayWhy(reason string) error {
+	says := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }
+	switch {
+	case strings.TrimSpace(reason) == "":
+		return errors.New("say why with -reason TEXT: it stands in the ledger")
+	case !strings.ContainsFunc(reason, says):
+		return fmt.Errorf("-reason %q gives no reason: say why in words, which stand in the ledger for good", reason)
+	default:
+		return nil
+	}
+}
 
 func (d desk) rotate(ctx context.Context, args []string) error {
 	f := flags("rotate")
@@ -24,8 +36,8 @@ func (d desk) rotate(ctx context.Context, args []string) error {
 	if *file == "" {
 		return errors.New("name the new key with -new FILE: evict audit keygen -o FILE makes it")
 	}
-	if strings.TrimSpace(*reason) == "" {
-		return errReason
+	if err := sayWhy(*reason); err != nil {
+		return err
 	}
 	secret, err := os.ReadFile(*file)
 	if err != nil {
@@ -60,8 +72,8 @@ func (d desk) acceptRollback(ctx context.Context, args []string) error {
 	if err := d.parse(f, args); err != nil {
 		return err
 	}
-	if strings.TrimSpace(*reason) == "" {
-		return errReason
+	if err := sayWhy(*reason); err != nil {
+		return err
 	}
 	l, err := d.open(ctx, app.WriteLedger)
 	if err != nil {
@@ -90,8 +102,8 @@ func (d desk) remove(ctx context.Context, args []string) error {
 	if (*before == "") == (*through == 0) || *through < 0 {
 		return errors.New("say what to remove: either -before DATE or -through N, of 1 and more")
 	}
-	if strings.TrimSpace(*reason) == "" {
-		return errReason
+	if err := sayWhy(*reason); err != nil {
+		return err
 	}
 	with := opener(app.ReadLedger) // beside a console that serves
 	if *yes {

@@ -51,7 +51,8 @@ func TestTheDemoExplainsItsFlags(t *testing.T) {
 	}
 }
 
-// It is not parallel: a shell that is being started holds for a moment the locks of all databases that are open.
+// It is not parallel: it changes the name of the program; and a shell that is being started holds for a moment the locks
+// of all databases that are open.
 func TestADemoThatIsRefusedPrintsTheCommandThatAcceptsIt(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "it's kept")
 	if err := serveDemo(t, dir); err != nil {
@@ -62,15 +63,20 @@ func TestADemoThatIsRefusedPrintsTheCommandThatAcceptsIt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	program := namedOtherwise(t)
 	err := serveDemo(t, dir)
 	if err == nil {
 		t.Fatal("it started with a database that its checkpoints contradict")
 	}
-	_, command, ok := strings.Cut(err.Error(), "for this demo:\n\n")
+	_, command, ok := strings.Cut(err.Error(), "of the dots:\n\n")
 	if !ok {
 		t.Fatalf("no command in:\n%v", err)
 	}
-	environ, args := asTheShellReads(t, strings.TrimSpace(command))
+	environ, args := asTheShellReads(t, program, strings.TrimSpace(command))
+	if _, _, err := start(t, environ, args...); err == nil || !strings.Contains(err.Error(), "gives no reason") {
+		t.Fatalf("as it was pasted: %s\n%v", command, err)
+	}
+	args[len(args)-1] = "a test"
 	stdout, stderr, err := start(t, environ, args...)
 	if err != nil || !strings.Contains(stdout, "Accepted, and recorded") {
 		t.Fatalf("%s\n%v\n%s%s", command, err, stdout, stderr)
@@ -78,6 +84,15 @@ func TestADemoThatIsRefusedPrintsTheCommandThatAcceptsIt(t *testing.T) {
 	if err := serveDemo(t, dir); err != nil {
 		t.Errorf("after that: %v", err)
 	}
+}
+
+// namedOtherwise has this program be known, during a test, as one that is not called evict. It returns the path.
+func namedOtherwise(t *testing.T) string {
+	t.Helper()
+	was := os.Args[0]
+	t.Cleanup(func() { os.Args[0] = was })
+	os.Args[0] = filepath.Join(t.TempDir(), "Evict's console")
+	return os.Args[0]
 }
 
 // serveDemo starts a demo on a folder, and stops it once it serves.
@@ -91,17 +106,14 @@ func serveDemo(t *testing.T, dir string) error {
 	}, nil, log, log)
 }
 
-// asTheShellReads is what a program called evict gets from a command line: its EVICT_ variables and its arguments.
-func asTheShellReads(t *testing.T, command string) (environ, args []string) {
+// asTheShellReads is what a program gets from a command line: its EVICT_ variables and its arguments.
+func asTheShellReads(t *testing.T, program, command string) (environ, args []string) {
 	t.Helper()
-	bin := t.TempDir()
 	const script = "#!/bin/sh\nenv | grep ^EVICT_\necho --\nprintf '%s\\n' \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(bin, "evict"), []byte(script), 0o700); err != nil {
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	sh := exec.CommandContext(t.Context(), "sh", "-c", command)
-	sh.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH")}
-	out, err := sh.Output()
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", command).Output()
 	if err != nil {
 		t.Fatalf("%s: %v", command, err)
 	}

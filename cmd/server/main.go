@@ -91,7 +91,7 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) error {
 	}
 	a, err := app.New(ctx, cfg, app.Options{Logger: log})
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return errors.Join(app.WayOut(err), l.Close())
 	}
 	return a.Serve(ctx, l)
 }

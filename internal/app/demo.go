@@ -15,13 +15,11 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-	"unicode"
 
 	"evict/internal/audit"
 	"evict/internal/auth"
 	"evict/internal/config"
 	"evict/internal/entrasim"
-	"evict/internal/notary"
 	"evict/internal/web"
 )
 
@@ -95,30 +93,19 @@ func StartDemo(ctx context.Context, o DemoOptions, baseURL string, ao Options) (
 	}
 	ao.Cloud, ao.Accounts = &cloud, accounts(d.Sim.Cast())
 	d.App, err = New(ctx, cfg, ao)
-	if errors.Is(err, notary.ErrRollback) {
-		err = fmt.Errorf("%w\n\nThe whole of that command, for this demo:\n\n  %s", err, acceptCommand(cfg))
-	}
 	if err != nil {
-		return nil, err
+		return nil, WayOut(err, settingsOf(cfg)...)
 	}
 	return d, nil
 }
 
-// acceptCommand accepts a rollback of the demo's ledger: in a shell that, as refuseReal sees to, has no EVICT_ variables.
-func acceptCommand(cfg config.Config) string {
-	return fmt.Sprintf(`EVICT_DATA_DIR=%s EVICT_LEDGER_KEY_FILE=%s EVICT_CHECKPOINT_FILE=%s evict audit accept-rollback -reason "..."`,
-		quoted(cfg.DataDir), quoted(ledgerKeyFile(cfg.DataDir)), quoted(cfg.Checkpoints()))
-}
-
-// quoted is a path as a shell takes it for one word.
-func quoted(path string) string {
-	plain := func(r rune) bool {
-		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/._-+", r)
+// settingsOf is what a command needs to find the demo's ledger: in a shell that, as refuseReal sees to, has no EVICT_
+// variables.
+func settingsOf(cfg config.Config) []string {
+	return []string{
+		"EVICT_DATA_DIR=" + quoted(cfg.DataDir), "EVICT_LEDGER_KEY_FILE=" + quoted(ledgerKeyFile(cfg.DataDir)),
+		"EVICT_CHECKPOINT_FILE=" + quoted(cfg.Checkpoints()),
 	}
-	if !strings.ContainsFunc(path, func(r rune) bool { return !plain(r) }) {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 func ledgerKeyFile(dir string) string { return filepath.Join(dir, "demo-ledger.key") }

@@ -86,7 +86,7 @@ func (l *Ledger) Verify(ctx context.Context, x audit.Expect, progress func(done,
 		if err != nil {
 			return r, nil, err
 		}
-		x.Keys = []string{signer.Public()}
+		x.Console.Keys = []string{signer.Public()}
 		with = append(with, "the key "+audit.KeyID(signer.Public())+", from EVICT_LEDGER_KEY")
 	}
 	last, words, err := l.lastKept()
@@ -94,7 +94,7 @@ func (l *Ledger) Verify(ctx context.Context, x audit.Expect, progress func(done,
 		return r, nil, err
 	}
 	if last.Size > 0 && !slices.Contains(x.Checkpoints, last) {
-		x.Checkpoints = append(x.Checkpoints, last)
+		x.Console.Checkpoints = []audit.Checkpoint{last}
 	}
 	r, err = audit.VerifyLive(ctx, l, x, progress)
 	return r, append(with, words), err

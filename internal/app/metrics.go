@@ -20,13 +20,17 @@ type gauge struct {
 	value      float64
 }
 
-// gauges measures how the ledger stands, by what this process knows. They name nobody.
+// gauges measures how the ledger stands. They name nobody.
 func (a *App) gauges(ctx context.Context) ([]gauge, error) {
 	head, err := a.db.Ledger().Head(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s, last := a.notary.Standing(), a.notary.Verification().Report
+	faults, err := a.notary.Faults(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := a.notary.Standing()
 	var signedAt, unkept float64
 	if !s.SignedAt.IsZero() {
 		signedAt = float64(s.SignedAt.UnixMilli()) / 1000
@@ -38,8 +42,8 @@ func (a *App) gauges(ctx context.Context) ([]gauge, error) {
 		{"evict_ledger_events", "Events in the ledger.", float64(head.Size)},
 		{"evict_ledger_signed_events", "Events that the newest checkpoint covers.", float64(s.Signed.Size)},
 		{"evict_ledger_signed_timestamp_seconds", "When the newest checkpoint was signed; 0 when there is none.", signedAt},
-		{"evict_ledger_problems", "What is wrong with new events, and what the last verification of this process found; 0 is fine.",
-			float64(len(s.Problems) + len(last.Problems) + last.More)},
+		{"evict_ledger_problems", "What is wrong with new events, and what the last verification found; 0 is fine.",
+			float64(len(s.Problems) + faults)},
 		{"evict_ledger_checkpoint_unkept", "1 when the newest checkpoint could not be written outside the database.", unkept},
 	}, nil
 }

@@ -55,6 +55,17 @@ type Expect struct {
 	Origin      string       // the ledger that it should be; "" takes what the ledger says
 	Keys        []string     // the auditor's own verifier keys; empty: those that the ledger names
 	Checkpoints []Checkpoint // of the auditor's own keeping
+	Console     Own          // what the console has itself; told apart, because whoever has the console has this, too
+
+	// Proofs lead from checkpoints to the tree of a part of the ledger, which alone can be held against none of another
+	// size.
+	Proofs []Consistency
+}
+
+// Own is what a console holds its ledger against.
+type Own struct {
+	Keys        []string // count when the auditor brought none
+	Checkpoints []Checkpoint
 }
 
 // Fault names a kind of problem.
@@ -92,7 +103,9 @@ type Report struct {
 	Removed     int64    // of which only the hash is left
 	Whole       bool     // every event up to Size was there or recorded as removed; else a part of them
 	Checkpoints int      // that were verified, the auditor's own among them
-	Own         int      // the auditor's own that hold
+	Brought     int      // the auditor's own
+	Own         int      // of those, the ones that hold
+	Console     int      // the console's own that hold
 	Newer       []int64  // sizes of the auditor's own that are of more events than an export: it may have been taken before them
 	Rollbacks   []int64  // events that record an accepted rollback
 	Keys        []string // that count

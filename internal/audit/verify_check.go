@@ -2,6 +2,7 @@ package audit
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -27,11 +28,14 @@ type checker struct {
 	bodies, leaves Tree
 	broken         bool // neither bytes nor hash of some event are there: no root can be computed from it on
 
-	apart     []int64      // sizes of the auditor's checkpoints to which a part does not lead
-	own       []Checkpoint // the auditor's, ascending, those that are still to come
-	ownHeld   int64        // the largest of them that holds
+	apart     []int64            // sizes of the auditor's checkpoints to which a part does not lead
+	known     []int64            // sizes at which the root of a part's tree is known, ascending
+	own       []kept             // brought along, ascending, those that are still to come
+	ownHeld   map[keeper]int64   // the largest of each keeper's that holds
+	proofs    []consistencyProof // that lead to a part's tree
 	against   []*contradiction
 	runs      map[string]int64 // events so far of each run that is open
+	complete  []closedRun
 	removals  []recordedRemoval
 	rollbacks []rollback
 
@@ -41,10 +45,41 @@ type checker struct {
 
 type span struct{ from, to int64 }
 
+// keeper is whose a checkpoint or a key is, as words; "" is the ledger's.
+type keeper string
+
+const (
+	yours    keeper = "your"
+	consoles keeper = "the console's own"
+)
+
+// theCheckpoint begins a sentence.
+func (k keeper) theCheckpoint() string {
+	switch k {
+	case yours:
+		return "Your checkpoint"
+	case consoles:
+		return "The console's own checkpoint"
+	}
+	return "The checkpoint"
+}
+
+// kept is a checkpoint that was brought along.
+type kept struct {
+	Checkpoint
+	by keeper
+}
+
+// closedRun is a run whose closing event counts the events that are there.
+type closedRun struct {
+	run         string
+	events, seq int64 // how many, and the number of the closing one
+}
+
 // contradiction is a checkpoint, and those of the same key that follow it, whose root the tree does not have.
 type contradiction struct {
 	signer      string
-	own         bool
+	own         keeper
 	first, last int64 // sizes
 	count       int64
 	held        map[string]int64 // what each key's checkpoints before it cover
@@ -54,8 +89,12 @@ type contradiction struct {
 type rollback struct{ seq, from, to int64 }
 
 func newChecker(x Expect) (*checker, error) {
-	c := &checker{origin: x.Origin, runs: map[string]int64{}, countRun: true}
-	for _, key := range x.Keys {
+	c := &checker{origin: x.Origin, runs: map[string]int64{}, countRun: true, ownHeld: map[keeper]int64{}}
+	keys := x.Keys
+	if c.keys.whose = yours; len(keys) == 0 {
+		keys, c.keys.whose = x.Console.Keys, consoles
+	}
+	for _, key := range keys {
 		key = strings.TrimSpace(key)
 		if _, err := note.NewVerifier(key); err != nil {
 			return nil, fmt.Errorf("this is not a verifier key: %s", quoted(key))
@@ -63,14 +102,30 @@ func newChecker(x Expect) (*checker, error) {
 		c.keys.own = append(c.keys.own, key)
 	}
 	c.keys.origin = x.Origin
-	for _, own := range x.Checkpoints {
-		if again, err := ParseCheckpoint(own.Note); err != nil || again != own {
-			return nil, fmt.Errorf("your checkpoint of %s cannot be read", number(own.Size, "event"))
-		}
-		c.own = append(c.own, own)
+	c.report.Brought = len(x.Checkpoints)
+	if err := errors.Join(c.bring(yours, x.Checkpoints), c.bring(consoles, x.Console.Checkpoints)); err != nil {
+		return nil, err
 	}
-	slices.SortStableFunc(c.own, func(a, b Checkpoint) int { return cmp.Compare(a.Size, b.Size) })
+	slices.SortStableFunc(c.own, func(a, b kept) int { return cmp.Compare(a.Size, b.Size) })
+	for _, p := range x.Proofs {
+		proof, ok := p.parsed()
+		if !ok {
+			return nil, errors.New("a proof of consistency does not have two checkpoints, the smaller one first")
+		}
+		c.proofs = append(c.proofs, proof)
+	}
 	return c, nil
+}
+
+// bring takes checkpoints along.
+func (c *checker) bring(by keeper, checkpoints []Checkpoint) error {
+	for _, p := range checkpoints {
+		if again, err := ParseCheckpoint(p.Note); err != nil || again != p {
+			return fmt.Errorf("%s checkpoint of %s cannot be read", by, number(p.Size, "event"))
+		}
+		c.own = append(c.own, kept{p, by})
+	}
+	return nil
 }
 
 // body checks an event's bytes against its leaf hash and its number. good tells whether the event can be believed.
@@ -171,6 +226,8 @@ func (c *checker) inRun(seq int64, kind Kind, run string, detail map[string]stri
 	case n > 0 && says != strconv.FormatInt(n, 10):
 		c.found.once(RunGap, seq, seq, fmt.Sprintf("Run %s is incomplete: its closing event %s counts %s events, and %s.",
 			quoted(run), Grouped(seq), quoted(says), thereAre(n)))
+	case len(c.complete) < 2: // one is told of by name
+		c.complete = append(c.complete, closedRun{run, n, seq})
 	}
 }
 
@@ -197,16 +254,16 @@ func (c *checker) gap(seq int64) {
 	}
 }
 
-// ownDue checks those of the auditor's checkpoints that are of the size that the tree has now.
+// ownDue checks those of the checkpoints that were brought along that are of the size that the tree has now.
 func (c *checker) ownDue() {
 	for len(c.own) > 0 && c.own[0].Size == c.bodies.Size && !c.broken {
-		c.checkpoint(c.own[0], true)
+		c.checkpoint(c.own[0].Checkpoint, c.own[0].by)
 		c.own = c.own[1:]
 	}
 }
 
 // checkpoint checks a checkpoint of the size that the tree has now, if its root can be known.
-func (c *checker) checkpoint(p Checkpoint, own bool) {
+func (c *checker) checkpoint(p Checkpoint, own keeper) {
 	if c.broken {
 		return
 	}
@@ -214,39 +271,44 @@ func (c *checker) checkpoint(p Checkpoint, own bool) {
 }
 
 // weigh notes a checkpoint, and whether the tree at its size has its root.
-func (c *checker) weigh(p Checkpoint, own, holds bool) {
+func (c *checker) weigh(p Checkpoint, own keeper, holds bool) {
 	c.report.Checkpoints++
-	whose := "The checkpoint"
-	if own {
-		whose = "Your checkpoint"
-	}
 	if _, err := ParseCheckpoint(p.Note); err != nil {
-		c.found.once(Unreadable, 0, 0, fmt.Sprintf("%s of %s cannot be read.", whose, number(p.Size, "event")))
+		c.found.once(Unreadable, 0, 0, fmt.Sprintf("%s of %s cannot be read.", own.theCheckpoint(), number(p.Size, "event")))
 		return
 	}
 	if c.origin != "" && p.Origin != c.origin {
 		c.found.once(WrongOrigin, 0, 0, fmt.Sprintf("%s of %s is of another ledger: %s, not %s.",
-			whose, number(p.Size, "event"), quoted(p.Origin), quoted(c.origin)))
+			own.theCheckpoint(), number(p.Size, "event"), quoted(p.Origin), quoted(c.origin)))
 		return
 	}
 	by := c.keys.of(p)
-	if !holds && (own || by == inUse(by.name)) {
+	if !holds && (own != "" || by == inUse(by.name)) {
 		c.contradicts(by.name, own, p.Size)
 	}
 	c.keys.sealed(by, p.Size, holds)
-	if own && holds {
+	if !holds {
+		return
+	}
+	c.ownHeld[own] = max(c.ownHeld[own], p.Size)
+	switch own {
+	case yours:
 		c.report.Own++
-		c.ownHeld = max(c.ownHeld, p.Size)
+	case consoles:
+		c.report.Console++
 	}
 }
 
+// held is the largest checkpoint that was brought along and holds.
+func (c *checker) held() int64 { return max(c.ownHeld[yours], c.ownHeld[consoles]) }
+
 // contradicts notes a checkpoint whose root the tree does not have. Those that follow it without one that holds are
 // told of together.
-func (c *checker) contradicts(signer string, own bool, size int64) {
+func (c *checker) contradicts(signer string, own keeper, size int64) {
 	held := c.keys.held()
 	for i := len(c.against) - 1; i >= 0; i-- {
 		if last := c.against[i]; last.signer == signer && last.own == own {
-			if held[signer] <= last.first && c.ownHeld <= last.first {
+			if held[signer] <= last.first && c.held() <= last.first {
 				last.count++
 				last.last = size
 				return
@@ -258,5 +320,5 @@ func (c *checker) contradicts(signer string, own bool, size int64) {
 		c.found.more++
 		return
 	}
-	c.against = append(c.against, &contradiction{signer: signer, own: own, first: size, last: size, count: 1, held: held, ownHeld: c.ownHeld})
+	c.against = append(c.against, &contradiction{signer: signer, own: own, first: size, last: size, count: 1, held: held, ownHeld: c.held()})
 }

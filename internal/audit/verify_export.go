@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 )
 
 const (
@@ -38,17 +40,6 @@ type fileLine struct {
 	Body    *string         `json:"body"`
 	Removed json.RawMessage `json:"removed"` // true on the line of an event, a number on the last line
 	Proof   []Hash          `json:"proof"`
-}
-
-// Consistency is a proof that the tree of one checkpoint is the beginning of another's, as a file of one line holds it.
-type Consistency struct {
-	Version   int     `json:"evict_consistency"` // of this form, 1
-	Origin    string  `json:"origin"`
-	Rehearsal string  `json:"rehearsal,omitempty"` // Rehearsed, on a simulated tenant
-	From      string  `json:"from"`                // notes
-	To        string  `json:"to"`
-	Proof     []Hash  `json:"proof"` // as ProveConsistency makes it
-	Keys      Keyring `json:"keys"`
 }
 
 // ErrNotExport is for a file that cannot be verified at all. Its text says why.
@@ -192,7 +183,7 @@ func (f *fileCheck) due() {
 	}
 	f.ownDue()
 	if f.signed != nil && f.signed.Size == f.bodies.Size && !f.broken {
-		f.checkpoint(*f.signed, false)
+		f.checkpoint(*f.signed, "")
 		f.signed = nil
 	}
 }
@@ -326,7 +317,7 @@ func (f *fileCheck) compareWhole() {
 	if f.broken || f.m.Root == f.bodies.Root() || f.m.Root == f.leaves.Root() {
 		return
 	}
-	from := min(max(f.ownHeld, f.keys.reach(f.keys.counting()))+1, max(f.m.Size, 1))
+	from := min(max(f.held(), f.keys.reach(f.keys.counting()))+1, max(f.m.Size, 1))
 	f.found.once(Unproven, from, f.m.Size, fmt.Sprintf("The events do not make the tree that the export names: "+
 		"something among the events %s to %s was altered together with its hash, or the root was.", Grouped(from), Grouped(f.m.Size)))
 }
@@ -338,23 +329,29 @@ func (f *fileCheck) comparePart() {
 		at, known := root[p.Size]
 		switch {
 		case known:
-			f.weigh(*p, false, at == p.Root)
+			f.weigh(*p, "", at == p.Root)
 		case CheckConsistency(f.m.Consistency, f.m.Size, f.m.Root, p.Size, p.Root) == nil:
-			f.weigh(*p, false, true)
+			f.weigh(*p, "", true)
 			root[p.Size] = p.Root
 		default:
-			f.weigh(*p, false, false)
+			f.weigh(*p, "", false)
 		}
 	}
 	f.compareOwn(root)
 }
 
-// compareOwn compares those of the auditor's checkpoints at whose sizes the root is known.
+// compareOwn compares those of the auditor's checkpoints at whose sizes the root is known, or proofs make it so.
 func (f *fileCheck) compareOwn(root map[int64]Hash) {
-	var rest []Checkpoint
+	f.lead(root)
+	for _, size := range slices.Sorted(maps.Keys(root)) {
+		if size > 0 {
+			f.known = append(f.known, size)
+		}
+	}
+	var rest []kept
 	for _, p := range f.own {
 		if at, known := root[p.Size]; known {
-			f.weigh(p, true, at == p.Root)
+			f.weigh(p.Checkpoint, p.by, at == p.Root)
 		} else {
 			rest = append(rest, p)
 		}
@@ -369,19 +366,35 @@ func (f *fileCheck) covers() {
 	if f.partial {
 		add(fmt.Sprintf("%s of a tree of %s: their bytes, and that they are in the tree at their numbers%s",
 			number(r.Events, "event"), Grouped(r.Size), but))
-		add("This is a part of the ledger: that it holds all that was asked for, or that there is nothing else, does not show.")
 	} else {
 		f.coversAll()
 	}
 	f.coversRemoved()
-	if f.countRun && r.Events > 0 {
+	switch run, all := f.wholeRun(); {
+	case all:
+		add(fmt.Sprintf("The run %s is complete: %s, as many as its closing event %s counts. Of the rest of the ledger, nothing shows.",
+			quoted(run.run), number(run.events, "event"), Grouped(run.seq)))
+	case f.partial:
+		add("This is a part of the ledger: that it holds all that was asked for, or that there is nothing else, does not show.")
+	case r.Events > 0:
 		add("Each closed run in it has as many events as its closing event counts" + but)
+	}
+	if !f.partial && len(f.proofs) > 0 {
+		add("The proofs of consistency were not looked at: what holds the whole ledger needs none.")
 	}
 	who := "Who took the export, when, and what was asked for is covered by no signature"
 	if f.m.By.OID != "" {
 		who += ": the ledger has an event of it"
 	}
 	add(who + ".")
+}
+
+// wholeRun is the run that a part holds the whole of, and nothing else.
+func (f *fileCheck) wholeRun() (run closedRun, ok bool) {
+	if !f.partial || !f.countRun || !f.ended || len(f.found.list) > 0 || len(f.complete) != 1 {
+		return run, false
+	}
+	return f.complete[0], f.complete[0].events == f.report.Events
 }
 
 // consistency verifies a proof that one tree is the beginning of another.
@@ -396,9 +409,8 @@ func (f *fileCheck) consistency(first []byte) (Report, error) {
 		}
 		return f.unreadable("Something follows the proof of consistency.")
 	}
-	from, errFrom := ParseCheckpoint(line.From)
-	to, errTo := ParseCheckpoint(line.To)
-	if errFrom != nil || errTo != nil || from.Size < 1 || from.Size > to.Size || to.Size > largestTree {
+	proof, ok := line.parsed()
+	if !ok {
 		return f.unreadable("The proof of consistency does not have two checkpoints, the smaller one first.")
 	}
 	if f.origin == "" {
@@ -407,17 +419,17 @@ func (f *fileCheck) consistency(first []byte) (Report, error) {
 	f.between = true
 	f.keys.origin = f.origin
 	f.keys.name(line.Keys)
+	from, to := proof.from, proof.to
 	f.report.Size, f.report.Root = to.Size, to.Root
-	f.weigh(from, false, true)
-	f.weigh(to, false, true)
+	f.weigh(from, "", true)
+	f.weigh(to, "", true)
 	root := map[int64]Hash{to.Size: to.Root}
-	if CheckConsistency(line.Proof, to.Size, to.Root, from.Size, from.Root) == nil {
+	if proof.holds() {
 		root[from.Size] = from.Root
 		f.report.Covers = append(f.report.Covers, fmt.Sprintf("The tree of %s is the beginning of the tree of %s: among the first %s nothing was changed, "+
 			"removed or put in between the two checkpoints.", number(from.Size, "event"), Grouped(to.Size), Grouped(from.Size)))
 	} else {
-		f.found.once(Inconsistent, 0, 0, fmt.Sprintf("It is not proven that the tree of %s is the beginning of the tree of %s: "+
-			"the proof does not lead from one to the other.", number(from.Size, "event"), Grouped(to.Size)))
+		f.unproven(proof)
 	}
 	f.report.Covers = append(f.report.Covers, "There are no events in this file.")
 	f.compareOwn(root)

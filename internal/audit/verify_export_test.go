@@ -61,8 +61,8 @@ func TestAnExportVerifiesOnItsOwn(t *testing.T) {
 	r = verifyFile(t, part, x)
 	only(t, r)
 	covers := strings.Join(r.Covers, "\n")
-	if r.Whole || r.Size != 99 || r.Events != 63 || r.Own != 1 || !strings.Contains(covers, "Not compared with it: your checkpoint of 14 events.") ||
-		!strings.Contains(covers, "63 events of a tree of 99") || !strings.Contains(covers, "Each closed run in it") {
+	if r.Whole || r.Size != 99 || r.Events != 63 || r.Own != 1 || !strings.Contains(covers, "You brought 2 checkpoints, and that of 14 events could not be compared") ||
+		!strings.Contains(covers, "63 events of a tree of 99") || !strings.Contains(covers, "only at the size of its own tree, 96 or 99 events.") {
 		t.Errorf("part: %+v", r)
 	}
 	only(t, verifyFile(t, part, audit.Expect{}))
@@ -281,6 +281,79 @@ func consistencyFile(tb testing.TB, l *ledger, from, to audit.Checkpoint) string
 		tb.Fatal(err)
 	}
 	return string(line)
+}
+
+func TestAPartIsHeldAgainstCheckpointsThatProofsLeadTo(t *testing.T) {
+	t.Parallel()
+	l, key := typical(t)
+	part := exported(t, l, audit.Query{Kind: audit.SignInDenied})
+	at := func(i int) audit.Checkpoint { return l.signed[i].Checkpoint }
+	proof := func(l *ledger, from, to audit.Checkpoint) audit.Consistency {
+		p, err := audit.ParseConsistency([]byte(consistencyFile(t, l, from, to)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	x := audit.Expect{Keys: []string{key.Public()}, Checkpoints: []audit.Checkpoint{at(1), at(2)}}
+	covers := func(r audit.Report) string { return strings.Join(r.Covers, "\n") }
+
+	r := verifyFile(t, part, x)
+	only(t, r)
+	if got := covers(r); r.Own != 0 || r.Brought != 2 || !strings.Contains(got, "You brought 2 checkpoints, and 2 of them, of 14 to 78 events, could not be compared") ||
+		!strings.Contains(got, "between the one of 78 events and that") || strings.Contains(got, "Bring") {
+		t.Errorf("without a proof, %d of %d:\n%s", r.Own, r.Brought, got)
+	}
+	x.Proofs = []audit.Consistency{proof(l, at(1), at(2)), proof(l, at(2), at(3))} // one by way of the other
+	r = verifyFile(t, part, x)
+	only(t, r)
+	if got := covers(r); r.Own != 2 || !strings.Contains(got, "Your checkpoint of 78 events is in the tree") || strings.Contains(got, "could not be compared") {
+		t.Errorf("with proofs, %d of %d:\n%s", r.Own, r.Brought, got)
+	}
+	x.Proofs = x.Proofs[:1]
+	if r = verifyFile(t, part, x); !r.Intact() || r.Own != 0 || !strings.Contains(covers(r), "Of the proofs of consistency, 1 led neither") {
+		t.Errorf("with a proof that leads elsewhere: %+v", r)
+	}
+
+	forged := l.clone()
+	replaced(forged, 5, "phished", "holiday")
+	forged.rebuild()
+	other := x
+	other.Checkpoints = []audit.Checkpoint{forged.sign(t, key)}
+	other.Proofs = []audit.Consistency{proof(forged, other.Checkpoints[0], other.Checkpoints[0])} // another tree of the same size
+	check(t, verifyFile(t, part, other), want{audit.Inconsistent, 0, 0, "It is not proven that the tree of 99 events"})
+	x.Proofs[0] = proof(l, at(2), at(3))
+	x.Proofs[0].Proof[0][0] ^= 1
+	only(t, verifyFile(t, part, x), want{audit.Inconsistent, 0, 0, "It is not proven that the tree of 78 events is the beginning of the tree of 96"})
+	x.Proofs[0].From = "x"
+	if _, err := audit.VerifyExport(t.Context(), strings.NewReader(""), x); err == nil {
+		t.Error("a proof without a checkpoint is taken")
+	}
+}
+
+func TestTheExportOfOneRunSaysThatItIsComplete(t *testing.T) {
+	t.Parallel()
+	l, _ := typical(t)
+	l.add(t, audit.Event{Kind: audit.PlanCreated, Run: "d"}, audit.Event{Kind: audit.RunStarted, Run: "d"})
+	const part = "that it holds all that was asked for"
+	run := exported(t, l, audit.Query{Run: "b"})
+	for name, c := range map[string]struct {
+		lines []string
+		says  string
+		whole bool
+	}{
+		"closed":           {run, `The run "b" is complete: 63 events, as many as its closing event 78 counts.`, true},
+		"open":             {exported(t, l, audit.Query{Run: "d"}), part, false},
+		"cut off":          {run[:len(run)-1], part, false},
+		"one event less":   {slices.Delete(slices.Clone(run), 20, 21), part, false},
+		"of a kind":        {exported(t, l, audit.Query{Run: "b", Kind: audit.RunFinished}), part, false},
+		"the whole ledger": {exported(t, l, audit.Query{}), "Each closed run in it", false},
+	} {
+		covers := strings.Join(verifyFile(t, c.lines, audit.Expect{}).Covers, "\n")
+		if !strings.Contains(covers, c.says) || strings.Contains(covers, "is complete") != c.whole || c.whole && strings.Contains(covers, part) {
+			t.Errorf("%s:\n%s", name, covers)
+		}
+	}
 }
 
 func TestAProofOfConsistencyVerifiesOnItsOwn(t *testing.T) {

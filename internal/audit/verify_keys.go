@@ -12,7 +12,8 @@ import (
 // with the number of checkpoints.
 type signatures struct {
 	origin string
-	own    []string // the auditor's; empty: the ledger's own word counts
+	own    []string // brought along; empty: the ledger's own word counts
+	whose  keeper   // they are
 	named  Keyring  // by the first line of a file, whose tree may not show its key events
 	tree   Keyring  // by the events of the tree
 	seals  map[signature]*seal
@@ -180,9 +181,9 @@ func (s *signatures) strangers() []string {
 		case by.replaced != 0:
 			who = keyName(by.name) + ", which event " + Grouped(by.replaced) + " had replaced: whoever signed it used a key that was out of use"
 		case by.known:
-			who = keyName(by.name) + ", which none of your keys vouches for"
+			who = keyName(by.name) + ", which none of " + string(s.whose) + " keys vouches for"
 		case len(s.own) > 0:
-			who = "an unknown key, " + quoted(by.name) + ": it is not yours, and the ledger does not name it"
+			who = "an unknown key, " + quoted(by.name) + ": it is none of " + string(s.whose) + " keys, and the ledger does not name it"
 		}
 		out = append(out, what+" signed by "+who+".")
 	}

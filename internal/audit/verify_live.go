@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,7 +165,7 @@ func (l *live) hashes(ctx context.Context, from, to int64) ([]Hash, error) {
 func (l *live) event(ctx context.Context, row Row, leaf *Hash) error {
 	if *leaf == (Hash{}) {
 		*leaf = LeafHash(row.Body)
-		l.damaged("leaf", row.Seq, row.Seq, "its hash is not stored.", "their hashes are not stored.")
+		l.damaged("leaf", row.Seq, row.Seq, "its hash is missing or was overwritten.", "their hashes are missing or were overwritten.")
 	}
 	var failed error
 	e, hash, good := l.body(row.Seq, row.Body, *leaf, func(seq int64, hash Hash) bool {
@@ -239,7 +240,7 @@ func (l *live) follow(seq int64, final []Hash) {
 		case want:
 		case Hash{}:
 			final[level] = want
-			l.damaged(sense+" missing", from, seq, "", "a hash over them is not stored.")
+			l.damaged(sense+" missing", from, seq, "", "a stored hash over them is missing or was overwritten.")
 		default:
 			l.damaged(sense, from, seq, "", "a stored hash over them does not follow from those beneath it, "+
 				"so one of these events was rewritten together with its hash, or a hash alone was.")
@@ -270,14 +271,11 @@ func (l *live) checkpoints(ctx context.Context, size int64) error {
 		}
 	}
 	for len(l.stored) > 0 && l.stored[0].Size <= size {
-		l.checkpoint(l.stored[0].Checkpoint, false)
+		l.checkpoint(l.stored[0].Checkpoint, "")
 		l.stored = l.stored[1:]
 	}
 	return nil
 }
-
-// errRemoving ends a verification that cannot tell what was removed meanwhile from what is missing.
-var errRemoving = errors.New("events were removed by retention while the ledger was read: verify it again")
 
 // checkEnd holds the head against what was read, and looks for events beyond it.
 func (l *live) checkEnd(ctx context.Context) error {
@@ -298,7 +296,7 @@ func (l *live) checkEnd(ctx context.Context) error {
 		return err
 	}
 	if now.Removed != l.head.Removed {
-		return errRemoving
+		return ErrRemoving
 	}
 	for _, row := range beyond {
 		if row.Seq > now.Size {
@@ -414,14 +412,14 @@ func (l *live) checkDays(ctx context.Context) error {
 		return err
 	}
 	if now.Removed != l.head.Removed {
-		return errRemoving
+		return ErrRemoving
 	}
 	var wrong []string
 	short := int64(0) // by how many events the index has more
 	differs := func(at dayKind, says, is DayCount) {
 		short += says.Events - is.Events
 		wrong = append(wrong, fmt.Sprintf("The index of days differs from the events: for %s on %s it says %s, and there %s.",
-			quoted(string(at.kind)), quoted(at.day), dayText(says), dayText(is)))
+			quoted(string(at.kind)), quoted(at.day), cmp.Or(dayText(says), "no events"), thereIs(is)))
 	}
 	for _, says := range counts {
 		at := dayKind{says.Day, says.Kind}
@@ -459,9 +457,19 @@ func sameDay(says, is DayCount, size, now int64) bool {
 
 func dayText(d DayCount) string {
 	if d.Events == 0 {
-		return "no events"
+		return ""
 	}
 	return fmt.Sprintf("%s, %s to %s", number(d.Events, "event"), Grouped(d.First), Grouped(d.Last))
+}
+
+func thereIs(d DayCount) string {
+	switch d.Events {
+	case 0:
+		return "are none"
+	case 1:
+		return "is " + dayText(d)
+	}
+	return "are " + dayText(d)
 }
 
 // covers says what was looked at.
@@ -473,5 +481,6 @@ func (l *live) covers() {
 	}
 	l.coversAll()
 	l.coversRemoved()
-	r.Covers = append(r.Covers, "The columns, names, words and counts that searches use, and that each closed run has as many events as its closing event counts"+l.but()+".")
+	r.Covers = append(r.Covers, "The columns, names, words and counts that searches use, and that each closed run has as many events as its closing event counts"+l.but()+".",
+		"Not the working tables, from which the pages of runs and their reports are made: only the events are evidence.")
 }

@@ -86,8 +86,8 @@ func TestAnIntactLedgerIsFoundIntact(t *testing.T) {
 		t.Errorf("report: %+v", r)
 	}
 	covers := strings.Join(r.Covers, "\n")
-	for _, part := range []string{"Events 1 to 99: their bytes, their order, and that none is missing.", "Signed up to event 96, by " + audit.KeyID(key.Public()) +
-		"; the 3 events after it are covered by no signature.", "Your own checkpoint of 96 events is in the tree"} {
+	for _, part := range []string{"Events 1 to 99: their bytes, their order, and that none is missing.", "Not the working tables", "Signed up to event 96, by " + audit.KeyID(key.Public()) +
+		"; the 3 events after it are covered by no signature.", "Your checkpoint of 96 events is in the tree"} {
 		if !strings.Contains(covers, part) {
 			t.Errorf("%q is not in:\n%s", part, covers)
 		}
@@ -97,6 +97,43 @@ func TestAnIntactLedgerIsFoundIntact(t *testing.T) {
 		t.Errorf("without keys:\n%s", covers)
 	}
 	only(t, verify(t, newLedger(testCloud, testTenant), audit.Expect{Keys: []string{key.Public()}}))
+}
+
+// What the console holds its ledger against is not called the auditor's, who has to believe the console for it.
+func TestAReportKnowsWhoseTheCheckpointsAre(t *testing.T) {
+	t.Parallel()
+	l, key := typical(t)
+	mine, its := []audit.Checkpoint{l.signed[1].Checkpoint}, audit.Own{Keys: []string{key.Public()}, Checkpoints: []audit.Checkpoint{l.signed[3].Checkpoint}}
+	for name, c := range map[string]struct {
+		x             audit.Expect
+		own, console  int
+		says, unsaids []string
+	}{
+		"the console's": {audit.Expect{Console: its}, 0, 1,
+			[]string{"The console's own checkpoint of 96 events is in the tree", "none of yours", "Bring a verifier key and a checkpoint of your own."}, []string{"Your"}},
+		"the console's, and the auditor's key": {audit.Expect{Keys: its.Keys, Console: its}, 0, 1, []string{"none of yours", "Bring a checkpoint"}, []string{"verifier key"}},
+		"the console's key alone": {audit.Expect{Console: audit.Own{Keys: its.Keys}}, 0, 0,
+			[]string{"With the console's own key, and without a checkpoint of your own", "Bring a verifier key and"}, []string{"your key"}},
+		"both": {audit.Expect{Checkpoints: mine, Console: its}, 1, 1,
+			[]string{"Your checkpoint of 14 events is in the tree", "The console's own checkpoint of 96 events", "rewrote after your checkpoint"}, []string{"Bring"}},
+	} {
+		r := verify(t, l, c.x)
+		only(t, r)
+		covers := strings.Join(r.Covers, "\n")
+		if r.Own != c.own || r.Console != c.console || r.Brought != c.own {
+			t.Errorf("%s: %d of %d brought and %d of the console's hold", name, r.Own, r.Brought, r.Console)
+		}
+		for _, part := range c.says {
+			if !strings.Contains(covers, part) {
+				t.Errorf("%s: %q is not in:\n%s", name, part, covers)
+			}
+		}
+		for _, part := range c.unsaids {
+			if strings.Contains(covers, part) {
+				t.Errorf("%s: %q is in:\n%s", name, part, covers)
+			}
+		}
+	}
 }
 
 func TestEveryByteOfAnEventIsCovered(t *testing.T) {
@@ -191,9 +228,11 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 		{name: "stored inner hash altered", tamper: func(_ *testing.T, l *ledger) { l.hashes[audit.StoredFrom(16)-1][3] ^= 1 },
 			wants: []want{{audit.TreeDamaged, 1, 16, "a stored hash over them"}}},
 		{name: "stored inner hash missing", tamper: func(_ *testing.T, l *ledger) { l.lost[audit.StoredFrom(16)-1] = true },
-			wants: []want{{audit.TreeDamaged, 1, 16, "is not stored"}}, whole: true},
+			wants: []want{{audit.TreeDamaged, 1, 16, "a stored hash over them is missing or was overwritten."}}, whole: true},
+		{name: "stored inner hash overwritten with zeros", tamper: func(_ *testing.T, l *ledger) { l.hashes[audit.StoredFrom(16)-1] = audit.Hash{} },
+			wants: []want{{audit.TreeDamaged, 1, 16, "is missing or was overwritten"}}, whole: true},
 		{name: "stored leaf hash missing", tamper: func(_ *testing.T, l *ledger) { l.lost[audit.LeafIndex(21)] = true },
-			wants: []want{{audit.TreeDamaged, 21, 21, "its hash is not stored"}}, whole: true},
+			wants: []want{{audit.TreeDamaged, 21, 21, "its hash is missing or was overwritten."}}, whole: true},
 		{name: "deleted", tamper: func(_ *testing.T, l *ledger) { drop(l, 5, 9) },
 			wants: []want{{audit.Missing, 5, 9, "Events 5 to 9 are missing."}, {audit.RunGap, 14, 14, `counts "12" events, and 7 are there`}}, whole: true},
 		{name: "deleted, counts mended", tamper: func(_ *testing.T, l *ledger) { drop(l, 15, 15); l.recount() },
@@ -242,6 +281,12 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 			l.signed = l.signed[:3]
 			l.rebuild()
 		}, wants: []want{{audit.Shorter, 0, 0, "shorter than your checkpoint: it has 79 events, your checkpoint has 96."}}, whole: true},
+		{name: "rolled back to a backup that the console's own checkpoint is not of", x: audit.Expect{Console: audit.Own{Checkpoints: []audit.Checkpoint{own}}},
+			tamper: func(_ *testing.T, l *ledger) {
+				drop(l, 80, 99)
+				l.signed = l.signed[:3]
+				l.rebuild()
+			}, wants: []want{{audit.Shorter, 0, 0, "shorter than the console's own checkpoint: it has 79 events, the console's own checkpoint has 96."}}, whole: true},
 		{name: "rolled back and grown again", x: audit.Expect{Checkpoints: []audit.Checkpoint{own}}, tamper: func(t *testing.T, l *ledger) {
 			drop(l, 80, 99)
 			l.signed = l.signed[:3]
@@ -258,6 +303,13 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 		}, wants: []want{
 			{audit.UnknownKey, 0, 0, "signed by " + audit.KeyID(other.Public()) + ", which none of your keys vouches for"},
 			{audit.UnknownKey, 0, 0, "Nothing here is signed by one of your keys"},
+		}, whole: true},
+		{name: "another ledger of the tenant, with the console's key", x: audit.Expect{Console: audit.Own{Keys: []string{key.Public()}}}, tamper: func(t *testing.T, l *ledger) {
+			*l = *opened(t, other)
+			l.sign(t, other)
+		}, wants: []want{
+			{audit.UnknownKey, 0, 0, "which none of the console's own keys vouches for"},
+			{audit.UnknownKey, 0, 0, "Nothing here is signed by one of the console's own keys"},
 		}, whole: true},
 		{name: "another ledger of the tenant, with the same key", x: audit.Expect{Keys: []string{key.Public()}, Checkpoints: []audit.Checkpoint{own}},
 			tamper: func(t *testing.T, l *ledger) {
@@ -302,8 +354,11 @@ func TestTamperingIsFoundAndNamed(t *testing.T) {
 			wants: []want{{audit.IndexDiffers, 0, 0, "The index of days differs"}}, whole: true},
 		{name: "names that searches lack", tamper: func(_ *testing.T, l *ledger) { l.wordless = []int64{20, 21} },
 			wants: []want{{audit.IndexDiffers, 20, 21, "by them events 20 and 21 are not found"}}, whole: true},
+		{name: "a day too many", tamper: func(_ *testing.T, l *ledger) {
+			l.days = append(l.days, audit.DayCount{Day: "2026-11-30", Kind: audit.SignedIn, Events: 10, First: 60, Last: 90})
+		}, wants: []want{{audit.IndexDiffers, 0, 0, `on "2026-11-30" it says 10 events, 60 to 90, and there are none.`}}, whole: true},
 		{name: "a day lost", tamper: func(_ *testing.T, l *ledger) { l.days = l.days[1:] },
-			wants: []want{{audit.IndexDiffers, 0, 0, `"ledger.opened" on "2026-11-05" it says no events, and there 1 event`}}, whole: true},
+			wants: []want{{audit.IndexDiffers, 0, 0, `"ledger.opened" on "2026-11-05" it says no events, and there is 1 event, 1 to 1.`}}, whole: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

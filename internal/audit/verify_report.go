@@ -21,7 +21,7 @@ func (c *checker) conclude() Report {
 		c.unreached(p)
 	}
 	if len(c.keys.own) > 0 && r.Size > 0 && c.keys.reach(r.Keys) == 0 {
-		c.found.once(UnknownKey, 0, 0, "Nothing here is signed by one of your keys, or by one that they vouch for.")
+		c.found.once(UnknownKey, 0, 0, "Nothing here is signed by one of "+string(c.keys.whose)+" keys, or by one that they vouch for.")
 	}
 	r.Problems, r.More = c.found.problems(), c.found.more
 	r.Covers = append(r.Covers, c.coversNewer()...)
@@ -41,10 +41,10 @@ func (c *checker) conclude() Report {
 
 // tell makes the problem of a contradiction, if the key that signed it counts or the checkpoint is the auditor's.
 func (c *checker) tell(a *contradiction, keys []string) {
-	if !a.own && !slices.Contains(keys, a.signer) {
+	if a.own == "" && !slices.Contains(keys, a.signer) {
 		return
 	}
-	if c.partial && !a.own && a.first != c.report.Size {
+	if c.partial && a.own == "" && a.first != c.report.Size {
 		c.found.once(Unproven, 0, 0, fmt.Sprintf("The export does not show that the checkpoint of %s, signed by %s, is of its tree: "+
 			"the proof of consistency does not lead there.", number(a.first, "event"), keyName(a.signer)))
 		return
@@ -54,8 +54,8 @@ func (c *checker) tell(a *contradiction, keys []string) {
 		held = max(held, a.held[key])
 	}
 	var b strings.Builder
-	if a.own {
-		fmt.Fprintf(&b, "The tree contradicts your checkpoint of %s: ", number(a.first, "event"))
+	if a.own != "" {
+		fmt.Fprintf(&b, "The tree contradicts %s checkpoint of %s: ", a.own, number(a.first, "event"))
 	} else {
 		fmt.Fprintf(&b, "The tree contradicts the checkpoint of %s, signed by %s: ", number(a.first, "event"), keyName(a.signer))
 	}
@@ -79,21 +79,21 @@ func (c *checker) tell(a *contradiction, keys []string) {
 	c.found.once(Inconsistent, from, a.first, b.String())
 }
 
-// unreached is a checkpoint of the auditor's that is of more events than there are, or that a part does not lead to.
-func (c *checker) unreached(p Checkpoint) {
+// unreached is a checkpoint that was brought along and is of more events than there are, or that a part does not lead to.
+func (c *checker) unreached(p kept) {
 	switch {
 	case c.origin != "" && p.Origin != c.origin:
-		c.weigh(p, true, false)
+		c.weigh(p.Checkpoint, p.by, false)
 	case c.partial && (c.between || p.Size <= c.report.Size):
 		c.apart = append(c.apart, p.Size)
 	case p.Size > c.report.Size && c.file:
 		c.report.Newer = append(c.report.Newer, p.Size)
 	case p.Size > c.report.Size:
-		c.found.once(Shorter, 0, 0, fmt.Sprintf("The tree is shorter than your checkpoint: it has %s, your checkpoint has %s.%s",
-			number(c.report.Size, "event"), Grouped(p.Size), c.rollbackOf(p.Size)))
+		c.found.once(Shorter, 0, 0, fmt.Sprintf("The tree is shorter than %[1]s checkpoint: it has %[2]s, %[1]s checkpoint has %[3]s.%[4]s",
+			p.by, number(c.report.Size, "event"), Grouped(p.Size), c.rollbackOf(p.Size)))
 	default:
-		c.found.once(Shorter, 0, 0, fmt.Sprintf("Your checkpoint of %s could not be compared: "+
-			"the tree cannot be computed up to it.", number(p.Size, "event")))
+		c.found.once(Shorter, 0, 0, fmt.Sprintf("%s of %s could not be compared: "+
+			"the tree cannot be computed up to it.", p.by.theCheckpoint(), number(p.Size, "event")))
 	}
 }
 
@@ -113,15 +113,33 @@ func (c *checker) coversRemoved() {
 
 // coversNewer tells of the auditor's checkpoints that say nothing of a file.
 func (c *checker) coversNewer() (out []string) {
-	if len(c.apart) > 0 {
-		out = append(out, fmt.Sprintf("Not compared with it: %s. A proof of consistency between one of them and the tree of %s shows that it holds.",
-			checkpointsOf(c.apart), number(c.report.Size, "event")))
+	if n := len(c.apart); n > 0 {
+		which := "that of " + number(c.apart[0], "event")
+		if n > 1 {
+			which = fmt.Sprintf("%d of them, of %s to %s events,", n, Grouped(c.apart[0]), Grouped(c.apart[n-1]))
+		}
+		out = append(out, fmt.Sprintf("You brought %s, and %s could not be compared: what does not hold the whole ledger can be held against one only "+
+			"at the size of its own tree, %s. The way on is a proof of consistency between the one of %s and that: the console makes it, on the page "+
+			"Ledger, Verify. Verify this file together with it.",
+			number(int64(c.report.Brought), "checkpoint"), which, sizes(c.known), number(c.apart[n-1], "event")))
 	}
 	if len(c.report.Newer) > 0 {
 		out = append(out, fmt.Sprintf("Newer than this export of %s: %s. If the export was taken before that was kept, all is well; if after, "+
 			"newer events were cut off.", number(c.report.Size, "event"), checkpointsOf(c.report.Newer)))
 	}
 	return out
+}
+
+// sizes lists numbers of events: "78 or 96 events".
+func sizes(of []int64) string {
+	var words []string
+	for _, n := range of[:max(len(of)-1, 0)] {
+		words = append(words, Grouped(n))
+	}
+	for _, n := range of[max(len(of)-1, 0):] {
+		words = append(words, number(n, "event"))
+	}
+	return strings.Join(words, " or ")
 }
 
 // checkpointsOf names the auditor's checkpoints of ascending sizes.
@@ -185,22 +203,46 @@ func (c *checker) coversSigned() []string {
 // coversOwn says what the verifier need not believe, by what they brought along.
 func (c *checker) coversOwn() []string {
 	var out []string
-	if c.ownHeld > 0 {
-		out = append(out, fmt.Sprintf("Your own checkpoint of %s is in the tree: up to there it is what it was when that was signed%s.",
-			number(c.ownHeld, "event"), c.but()))
+	for _, by := range []keeper{yours, consoles} {
+		if held := c.ownHeld[by]; held > 0 {
+			out = append(out, fmt.Sprintf("%s of %s is in the tree: up to there it is what it was when that was signed%s.",
+				by.theCheckpoint(), number(held, "event"), c.but()))
+		}
 	}
+	named, bring := len(c.keys.own) == 0, c.bringAlong()
 	switch {
-	case c.ownHeld == 0 && len(c.keys.own) == 0:
-		out = append(out, "With the keys that the ledger itself names: this does not show a ledger that was replaced as a whole "+
-			"by somebody who holds the key or made one. Bring a verifier key and a checkpoint of your own.")
-	case c.ownHeld == 0:
-		out = append(out, "With your key, and without a checkpoint of your own: this does not show that newer events were cut off, "+
-			"nor what somebody who holds the key rewrote. Bring a checkpoint that you kept.")
-	case len(c.keys.own) == 0:
+	case c.ownHeld[yours] > 0 && named:
 		out = append(out, "After your checkpoint, with the keys that the ledger itself names: what somebody who holds the key "+
 			"rewrote there does not show.")
-	default:
+	case c.ownHeld[yours] > 0:
 		out = append(out, "What somebody who holds the key rewrote after your checkpoint does not show.")
+	case c.ownHeld[consoles] > 0:
+		out = append(out, "Against the console's own checkpoint, and none of yours: what somebody rewrote or cut off who holds the key "+
+			"and can write the console's file of checkpoints does not show."+bring)
+	case named:
+		out = append(out, "With the keys that the ledger itself names: this does not show a ledger that was replaced as a whole "+
+			"by somebody who holds the key or made one."+bring)
+	default:
+		without := "without a checkpoint of your own"
+		if c.report.Brought > 0 {
+			without = "with none of your checkpoints compared"
+		}
+		out = append(out, fmt.Sprintf("With %s key, and %s: this does not show that newer events were cut off, "+
+			"nor what somebody who holds the key rewrote.%s", c.keys.whose, without, bring))
 	}
 	return out
+}
+
+// bringAlong says what the verifier could bring and did not; "" when nothing.
+func (c *checker) bringAlong() string {
+	key, checkpoint := len(c.keys.own) > 0 && c.keys.whose == yours, c.report.Brought > 0
+	switch {
+	case key && checkpoint:
+		return ""
+	case key:
+		return " Bring a checkpoint that you kept."
+	case checkpoint:
+		return " Bring a verifier key that you kept."
+	}
+	return " Bring a verifier key and a checkpoint of your own."
 }

@@ -19,7 +19,7 @@ type file struct{ path string }
 // kept is what a file holds.
 type kept struct {
 	last audit.Checkpoint // Size 0 and no Note when there is none
-	at   time.Time        // when the file was last written
+	at   time.Time        // when the file was last written: by this program, or by whoever copied it
 	size int64            // of the file, bytes
 	torn int64            // bytes at its end that are no whole checkpoint: a write that a crash cut off
 }

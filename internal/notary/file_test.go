@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"evict/internal/audit"
 	"evict/internal/notary"
@@ -63,6 +64,26 @@ func TestTheLastOfManyCheckpointsIsFound(t *testing.T) {
 	d.fill(strings.Repeat(first+"\n", 1000) + last.Note)
 	d.on(&ledger{}).refused(notary.ErrRollback, "signed over 15")
 	d.stands(d.open(), 15)
+}
+
+func TestACheckpointIsAsOldAsTheDatabaseSaysWheneverItsFileWasCopied(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.open()
+	signed := d.time.Now()
+	d.time.pass(2 * time.Hour)
+	copied := signed.Add(time.Hour)
+	if err := os.Chtimes(d.o.File, copied, copied); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.open().Standing().SignedAt; !got.Equal(signed) {
+		t.Errorf("signed at %v, want %v", got, signed)
+	}
+	d.checkpoints = nil
+	if got := d.open().Standing().SignedAt; !got.Equal(copied) {
+		t.Errorf("the database does not say when: got %v, want that of the file, %v", got, copied)
+	}
+	d.on(&ledger{}).refused(notary.ErrRollback, "no later than 2026-11-24 10:00:00")
 }
 
 func TestAFileThatIsSomethingElseIsRefusedAndLeftAlone(t *testing.T) {

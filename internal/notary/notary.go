@@ -26,6 +26,7 @@ type Ledger interface {
 	Milestone(ctx context.Context, after, upTo int64) (bool, error)
 	SaveCheckpoint(ctx context.Context, c audit.Checkpoint, at time.Time) error
 	LastCheckpoint(ctx context.Context, upTo int64) (c audit.Signed, ok bool, err error)
+	Search(ctx context.Context, q audit.Query) (audit.Found, error)
 	Append(ctx context.Context, events ...audit.Event) error
 }
 
@@ -76,6 +77,8 @@ type Notary struct {
 	seen    int64      // up to here no run began or ended since the last checkpoint
 	looked  time.Time  // when a problem was last looked at again
 
+	verifyAt time.Time // before then no verification is due; for look alone
+
 	mu       sync.Mutex // held for moments
 	standing audit.Standing
 	check    audit.Verification
@@ -124,7 +127,8 @@ const (
 	relookEvery = time.Minute     // while something is wrong: each look reads all that is not signed
 )
 
-// Run signs at each start and end of a run, and every five minutes while there is something new, until ctx ends.
+// Run signs at each start and end of a run, and every five minutes while there is something new, until ctx ends. A day
+// after the last verification, whoever made it, it starts one.
 //
 // When something is wrong with what is new, nothing is signed and it keeps looking, each minute. It goes on by itself
 // once nothing is wrong any more, because what it would sign then is what was first written; the log keeps both.
@@ -138,6 +142,7 @@ func (n *Notary) Run(ctx context.Context) {
 		case <-tick.C:
 		}
 		n.look(ctx)
+		n.verifyDaily(ctx)
 	}
 }
 

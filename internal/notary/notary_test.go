@@ -144,7 +144,7 @@ func TestARolledBackDatabaseIsRefusedUntilThatIsAccepted(t *testing.T) {
 	lost := d.kept()[1]
 
 	old := d.on(backup)
-	words := []string{"13 events", "signed over 20", "Events 14 to 20 are missing", "2026-11-24 09:00:00", "evict audit accept-rollback"}
+	words := []string{"13 events", "signed over 20", "Events 14 to 20 are missing", "2026-11-24 09:00:00", "audit accept-rollback"}
 	old.refused(notary.ErrRollback, words...)
 	old.busy(30) // it grew on: now the root tells
 	old.refused(notary.ErrRollback, "The first 20 events are not those")

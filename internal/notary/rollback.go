@@ -65,14 +65,26 @@ func (n *Notary) last(ctx context.Context, keys audit.Keyring) (c audit.Signed, 
 		}
 	}
 	if k.last.Note != "" {
-		at := k.at
-		if now := n.Now(); at.After(now) { // a copy of the file, or a clock that was wrong
-			at = now
-		}
-		return audit.Signed{Checkpoint: k.last, At: at}, n.File, nil
+		at, err := n.signedAt(ctx, k)
+		return audit.Signed{Checkpoint: k.last, At: at}, n.File, err
 	}
 	c, _, err = newestSigned(ctx, n.Ledger, keys, math.MaxInt64)
 	return c, "the database", err
+}
+
+// signedAt is when the last checkpoint of the file was signed, as the database says if it holds the same one. Else the
+// file tells until when it was.
+func (n *Notary) signedAt(ctx context.Context, k kept) (time.Time, error) {
+	c, ok, err := n.Ledger.LastCheckpoint(ctx, k.last.Size)
+	switch {
+	case err != nil:
+		return time.Time{}, fmt.Errorf("reading the checkpoint of %d events: %w", k.last.Size, err)
+	case ok && c.Checkpoint == k.last:
+		return c.At, nil
+	case k.at.After(n.Now()): // a copy of the file, or a clock that was wrong
+		return n.Now(), nil
+	}
+	return k.at, nil
 }
 
 // refusal says why a ledger does not go on from a checkpoint; "" when it does.
@@ -97,12 +109,12 @@ func (n *Notary) refusal(ctx context.Context, c audit.Checkpoint, keys audit.Key
 
 // refuse says what is known, and the two ways out.
 func (n *Notary) refuse(ctx context.Context, last audit.Signed, where, why string) error {
-	known := fmt.Sprintf("The last checkpoint, in %s, covers %s events (%s).", where, audit.Grouped(last.Size), last.At.UTC().Format(time.DateTime))
+	known := fmt.Sprintf("The last checkpoint, in %s, covers %s events (signed no later than %s).", where, audit.Grouped(last.Size), last.At.UTC().Format(time.DateTime))
 	if c, ok, err := n.Ledger.LastCheckpoint(ctx, math.MaxInt64); err == nil && ok {
 		known += fmt.Sprintf(" The newest one in the database covers %s (%s).", audit.Grouped(c.Size), c.At.UTC().Format(time.DateTime))
 	}
 	return fmt.Errorf("%w. %s %s Times are UTC. Restore the database that this file belongs to; or, if this one is to be used all the same, "+
-		"say why with 'evict audit accept-rollback -reason TEXT', which is recorded", ErrRollback, why, known)
+		"say why with the command 'audit accept-rollback', which is recorded", ErrRollback, why, known)
 }
 
 // AcceptRollback records that a ledger goes on as it stands, though it contradicts the last checkpoint, or though its

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"evict/internal/audit"
 	"evict/internal/notary"
@@ -65,8 +66,13 @@ func TestAVerificationIsRecorded(t *testing.T) {
 	if v.Running || v.Err != "" || v.Unrecorded || !v.Report.Intact() || v.By.OID != auditor.OID || v.Done != 42 || v.Of != 42 || v.Ended.IsZero() {
 		t.Errorf("got %+v", v)
 	}
-	if v.Report.Own != 1 || v.Report.Events != 42 {
-		t.Errorf("it brought %d checkpoints along, and read %d events", v.Report.Own, v.Report.Events)
+	if v.Report.Console != 1 || v.Report.Events != 42 {
+		t.Errorf("the console brought %d checkpoints along, and read %d events", v.Report.Console, v.Report.Events)
+	}
+	for _, sentence := range v.Report.Covers { // who reads the page brought neither key nor checkpoint
+		if strings.Contains(sentence, "Your own checkpoint") || strings.Contains(sentence, "your key") {
+			t.Errorf("it says %q", sentence)
+		}
 	}
 	e := newest(t, g)
 	if e.Kind != audit.LedgerVerified || e.Outcome != "intact" || e.Operator.UPN != auditor.UPN || e.Detail["size"] != "42" || e.Detail["problems"] != "0" {
@@ -141,5 +147,71 @@ func TestAVerificationThatFailsSaysSoInPlainWords(t *testing.T) {
 	n.Wait()
 	if v := n.Verification(); !v.Unrecorded || v.Err != "" || !v.Report.Intact() {
 		t.Errorf("got %+v", v)
+	}
+}
+
+func TestADayAfterTheLastVerificationTheConsoleVerifiesByItself(t *testing.T) {
+	t.Parallel()
+	d, g, n := verifying(t)
+	verified := func(when string, want int) audit.Event {
+		t.Helper()
+		n.VerifyDaily(t.Context())
+		n.Wait()
+		found, err := g.Search(t.Context(), audit.Query{Kind: audit.LedgerVerified})
+		if err != nil || len(found.Records) != want {
+			t.Fatalf("%s: %d verifications, want %d (%v)", when, len(found.Records), want, err)
+		}
+		if want == 0 {
+			return audit.Event{}
+		}
+		return found.Records[0].Event
+	}
+	const soon = 11 * time.Minute // replicas differ by less
+	verified("at first", 0)
+	d.time.pass(23 * time.Hour)
+	verified("almost a day on", 0)
+	d.time.pass(time.Hour + soon)
+	if e := verified("a day on", 1); e.Operator != nil || e.Outcome != "intact" {
+		t.Errorf("recorded is %+v", e)
+	}
+	d.time.pass(12 * time.Hour)
+	n.Verify(auditor)
+	n.Wait()
+	d.time.pass(23 * time.Hour)
+	verified("a day after its own, not after the auditor's", 2)
+	d.time.pass(time.Hour + soon)
+	verified("a day after the auditor's", 3)
+}
+
+func TestWhatTheLastVerificationFoundOutlivesTheProcess(t *testing.T) {
+	t.Parallel()
+	d, g, n := verifying(t)
+	faults := func(n *notary.Notary, want int) {
+		t.Helper()
+		if got, err := n.Faults(t.Context()); err != nil || got != want {
+			t.Errorf("%d faults, want %d: %v", got, want, err)
+		}
+	}
+	faults(n, 0)
+	err := g.Append(t.Context(), audit.Event{ID: d.o.NewID(), Time: audit.FormatTime(d.time.Now()), Kind: audit.SignedIn, Cloud: cloud, Tenant: "another"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.appends = errors.New("read-only")
+	n.Verify(auditor)
+	n.Wait()
+	faults(n, 1) // it could not be recorded, and is known all the same
+	g.appends = nil
+	n.Verify(auditor)
+	n.Wait()
+	n.Close()
+	again, err := notary.Open(t.Context(), d.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(again.Close)
+	faults(again, 1)
+	if !strings.Contains(d.log.String(), `"first":"Event 43 is of another ledger`) {
+		t.Errorf("the log does not say what it is:\n%s", d.log)
 	}
 }
