@@ -100,6 +100,9 @@ func questions() []question {
 		{"run of 300,000 events", of(audit.Query{Run: id(101)})},
 		{"run of 300,000 events, one person", func(a *asker) audit.Query { return audit.Query{Run: id(101), Target: a.targeted().Target.UPN} }},
 		{"run of 300,000 events, refused", of(audit.Query{Run: id(101), Outcome: "refused"})},
+		{"run of 300,000 events, its people", func(a *asker) audit.Query {
+			return audit.Query{Run: id(101), Firsts: true, Before: 200_000 + a.Int64N(250_000)}
+		}},
 		{"ticket", func(a *asker) audit.Query { return audit.Query{Ticket: a.targeted().Ticket} }},
 		{"word, rare", func(a *asker) audit.Query {
 			return audit.Query{Text: fmt.Sprintf("featherstonehaugh%d", 4999+5000*a.IntN(20))}

@@ -25,7 +25,7 @@ type pace struct {
 // more is so common that going through all events finds some soon. A scan begins a new transaction then: SQLite's log
 // grows as long as one is open.
 var usual = pace{
-	page: 30 * time.Millisecond, scan: 200 * time.Millisecond,
+	page: 25 * time.Millisecond, scan: 200 * time.Millisecond,
 	stride: 1024, named: 1000, timed: 25_000, // a minute of a run at 100 people a second is 20,000
 }
 

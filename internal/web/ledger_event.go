@@ -2,9 +2,7 @@ package web
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -168,8 +166,8 @@ func newEventPage(rec audit.Record) templates.EventPage {
 	}
 	add("Outcome", e.Outcome, false)
 	evidenceFields(add, e.Evidence)
-	for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
-		add(detailLabel(e.Kind, k), e.Detail[k], k == "sha256")
+	for _, f := range details(e) {
+		add(f.label, e.Detail[f.name], f.name == "sha256")
 	}
 	add("Plan", e.Plan, true)
 	add("Run", e.Run, true)

@@ -209,7 +209,7 @@ func TestRowsOfWhatARollbackCutOffAreNotBlamedOnOthers(t *testing.T) {
 	if got := verdict(doc); !strings.Contains(got, "may be Evict’s own") || strings.Contains(got, "Somebody revoked") {
 		t.Errorf("the verdict is %q", got)
 	}
-	has(t, "the note", doc, "A rollback was accepted: event 3", "What was recorded between 23 Nov 2026 11:00 UTC and 23 Nov 2026 11:40 UTC and cut off is not here")
+	has(t, "the note", doc, "A rollback was accepted, from 500 events back to 2: event 3", "What was recorded between 23 Nov 2026 11:00 UTC and 23 Nov 2026 11:40 UTC and cut off is not here")
 }
 
 func TestTheAddressOfAResultLeadsBackToTheForm(t *testing.T) {

@@ -95,10 +95,7 @@ func (s *Server) newestRollbacks(ctx context.Context, limit int) (out []rollback
 		return nil, err
 	}
 	for _, rec := range found.Records {
-		b := rollback{seq: rec.Seq}
-		b.at, _ = audit.ParseTime(rec.Event.Time) // written by us
-		b.old, _ = strconv.ParseInt(rec.Event.Detail["old_size"], 10, 64)
-		b.size, _ = strconv.ParseInt(rec.Event.Detail["size"], 10, 64)
+		b := rollbackOf(rec.Event)
 		if last, err := s.Ledger.Event(ctx, b.size); err == nil {
 			b.from, _ = audit.ParseTime(last.Event.Time)
 		}
@@ -107,18 +104,31 @@ func (s *Server) newestRollbacks(ctx context.Context, limit int) (out []rollback
 	return out, nil
 }
 
+func rollbackOf(e audit.Event) rollback {
+	b := rollback{seq: e.Seq}
+	b.at, _ = audit.ParseTime(e.Time) // written by us
+	b.old, _ = strconv.ParseInt(e.Detail["old_size"], 10, 64)
+	b.size, _ = strconv.ParseInt(e.Detail["size"], 10, 64)
+	return b
+}
+
+// went is how far it went back.
+func (b rollback) went() string {
+	if b.old > b.size {
+		return "from " + counted(int(b.old), "event") + " back to " + thousands(int(b.size))
+	}
+	return "with " + counted(int(b.size), "event") + " there"
+}
+
 // note says what a rollback took.
 func (b rollback) note() templates.Note {
-	went, lost := "The ledger was taken as it stood, with "+counted(int(b.size), "event")+".", "shortly before"
-	if b.old > b.size {
-		went = "The ledger went back from " + counted(int(b.old), "event") + " to " + thousands(int(b.size)) + "."
-	}
+	lost := "shortly before"
 	if !b.from.IsZero() {
 		lost = "between " + minuteWords(b.from) + " and " + minuteWords(b.at)
 	}
 	return templates.Note{
-		Tone: templates.ToneWarn, Title: "A rollback was accepted: event " + thousands(int(b.seq)),
-		Text: went + " What was recorded " + lost + " and cut off is not here.", Link: templates.Link{Label: "Look at it", Href: eventHref(b.seq)},
+		Tone: templates.ToneWarn, Title: "A rollback was accepted, " + b.went() + ": event " + thousands(int(b.seq)),
+		Text: "What was recorded " + lost + " and cut off is not here.", Link: templates.Link{Label: "Look at it", Href: eventHref(b.seq)},
 	}
 }
 

@@ -177,7 +177,7 @@ func TestAnAcceptedRollbackStandsWhereOneLooksFirst(t *testing.T) {
 	a.tell(t, e, verifiedEvent(intact, "12", "0"))
 	for _, path := range []string{"/", "/ledger"} {
 		_, doc := b.get(t, path, false)
-		has(t, path, doc, "A rollback was accepted", "went back from 1,623 events to 1.", "What was recorded between", "and cut off is not here")
+		has(t, path, doc, "A rollback was accepted, from 1,623 events back to 1: event", "What was recorded between", "and cut off is not here")
 		if doc.Find("main a[href='/ledger/"+strconv.Itoa(len(a.records)-1)+"']:contains('Look at it')").Length() != 1 {
 			t.Errorf("%s: the note does not lead to its event", path)
 		}
@@ -186,4 +186,23 @@ func TestAnAcceptedRollbackStandsWhereOneLooksFirst(t *testing.T) {
 	if _, doc := b.get(t, "/", false); strings.Contains(doc.Text(), "A rollback") {
 		t.Error("an old rollback stands on")
 	}
+}
+
+func TestWhatAnEventSaysStandsInAnOrder(t *testing.T) {
+	t.Parallel()
+	b, a, _ := newArchive(t)
+	a.tell(t, audit.Event{Kind: audit.Reconciled, Outcome: audit.Agrees, Detail: map[string]string{
+		"another": "x", "to": "later", "from": "earlier", "matched": "7", "rows": "9", "early": "1",
+	}}, audit.Event{Kind: audit.LedgerRollback, Detail: map[string]string{"old_size": "1623", "size": "171", "by": "root@host"}})
+	_, doc := b.get(t, "/ledger/1", false)
+	text, at := doc.Find("main").Text(), -1
+	for _, label := range []string{"Compared from", "Compared to", "Rows of Entra’s", "In both logs", "Of Evict’s, too early to tell", "Another"} {
+		next := strings.Index(text, label)
+		if next <= at {
+			t.Errorf("%q stands at %d, after %d", label, next, at)
+		}
+		at = next
+	}
+	_, doc = b.get(t, "/ledger?view=all", false)
+	has(t, "the list", doc, "rollback accepted: from 1,623 events back to 171, by root@host")
 }

@@ -2,6 +2,8 @@ package web
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -79,7 +81,7 @@ func eventWords(e audit.Event) string {
 	case audit.RunStarted, audit.RunStopping, audit.RunPaused, audit.RunResumed, audit.RunCancelled, audit.RunFinished:
 		return runWords(e)
 	case audit.OutsideAction, audit.LedgerKey, audit.LedgerExported, audit.LedgerVerified, audit.Reconciled, audit.LedgerRemoved,
-		audit.LedgerUnwitnessed:
+		audit.LedgerRollback, audit.LedgerUnwitnessed:
 		return trailWords(e)
 	}
 	switch {
@@ -103,26 +105,42 @@ func triedAgain(k audit.Kind) string {
 // stampedWords say why a proof may lie before its attempt.
 const stampedWords = "Microsoft stamps whole seconds, so the proof is at or after the attempt less 5 s."
 
-// detailLabel names what an event says besides its fields.
-func detailLabel(k audit.Kind, name string) string {
-	if words, ok := detailLabels()[k][name]; ok {
-		return words
+// detailField is what an event of a kind says besides its fields, and what the page calls it.
+type detailField struct{ name, label string }
+
+// detailFields are those of a kind that the page tells in an order and in words of their own.
+func detailFields(k audit.Kind) []detailField {
+	switch k { //nolint:exhaustive // the others are told by the alphabet
+	case audit.Reconciled:
+		return []detailField{
+			{"from", "Compared from"}, {"to", "Compared to"}, {"source", "Rows were"}, {"file", "File"}, {"sha256", "SHA-256 of the file"},
+			{"rows", "Rows of Entra’s"}, {"matched", "In both logs"}, {"missing", "Of Evict’s without a row"},
+			{"early", "Of Evict’s, too early to tell"}, {"old", "Of Evict’s, too old to tell"}, {"unsure", "Of Evict’s, that need no row"},
+			{"foreign", "Of Entra’s without an event"}, {"named", "By accounts named like the sync service"},
+			{"own", "By people for themselves"}, {"sync", "By the sync service"}, {"unreadable", "Rows that could not be read"},
+		}
+	case audit.LedgerVerified:
+		return []detailField{
+			{"size", "Events"}, {"problems", "Problems"}, {"first", "What is wrong, from the beginning"}, {"rollbacks", "Rollbacks accepted, events"},
+		}
+	case audit.LedgerRollback:
+		return []detailField{
+			{"old_size", "Events of the last checkpoint"}, {"size", "Events that were there"}, {"old_root", "Root of the last checkpoint"},
+			{"root", "Root that was there"}, {"old_checkpoint", "Last checkpoint"}, {"by", "Accepted by"},
+		}
 	}
-	return upperFirst(kindWords(audit.Kind(name)))
+	return nil
 }
 
-func detailLabels() map[audit.Kind]map[string]string {
-	return map[audit.Kind]map[string]string{
-		audit.Reconciled: {
-			"from": "Compared from", "to": "Compared to", "source": "Rows were", "file": "File", "sha256": "SHA-256 of the file",
-			"rows": "Rows of Entra’s", "matched": "In both logs", "missing": "Of Evict’s without a row", "early": "Of Evict’s, too early to tell",
-			"old": "Of Evict’s, too old to tell", "foreign": "Of Entra’s without an event", "named": "By accounts named like the sync service",
-			"own": "By people for themselves", "sync": "By the sync service", "unsure": "Of Evict’s, that need none", "unreadable": "Rows that could not be read",
-		},
-		audit.LedgerVerified: {
-			"size": "Events", "problems": "Problems", "first": "What is wrong, from the beginning", "rollbacks": "Rollbacks accepted, events",
-		},
+// details are all of an event: first those with an order of their own.
+func details(e audit.Event) []detailField {
+	fields := slices.DeleteFunc(detailFields(e.Kind), func(f detailField) bool { _, there := e.Detail[f.name]; return !there })
+	for _, name := range slices.Sorted(maps.Keys(e.Detail)) {
+		if !slices.ContainsFunc(fields, func(f detailField) bool { return f.name == name }) {
+			fields = append(fields, detailField{name, upperFirst(kindWords(audit.Kind(name)))})
+		}
 	}
+	return fields
 }
 
 func runWords(e audit.Event) string {
@@ -155,6 +173,12 @@ func trailWords(e audit.Event) string {
 		return withCause(kindName(e.Kind), joinNonEmpty(", ", d["what"], d["format"]))
 	case audit.LedgerVerified, audit.Reconciled:
 		return withCause(kindName(e.Kind), e.Outcome)
+	case audit.LedgerRollback:
+		words := withCause(kindName(e.Kind), rollbackOf(e).went())
+		if d["by"] != "" {
+			words += ", by " + d["by"]
+		}
+		return words
 	case audit.LedgerRemoved:
 		if n, err := strconv.Atoi(d["events"]); err == nil {
 			return counted(n, "event") + " removed by retention"
