@@ -181,6 +181,13 @@ func TestADayAfterTheLastVerificationTheConsoleVerifiesByItself(t *testing.T) {
 	verified("a day after its own, not after the auditor's", 2)
 	d.time.pass(time.Hour + soon)
 	verified("a day after the auditor's", 3)
+	forged := audit.Event{ID: d.o.NewID(), Kind: audit.LedgerVerified, Cloud: cloud, Tenant: tenant}
+	forged.Time, forged.Outcome = audit.FormatTime(d.time.Now().AddDate(1, 0, 0)), "intact"
+	if err := g.Append(t.Context(), forged); err != nil {
+		t.Fatal(err)
+	}
+	d.time.pass(24*time.Hour + soon)
+	verified("a day later, whatever a forged event says", 5)
 }
 
 func TestWhatTheLastVerificationFoundOutlivesTheProcess(t *testing.T) {

@@ -49,8 +49,8 @@ func needSignIn(href string) templates.Need {
 	}
 }
 
-// needsOfLedger is what is wrong with the ledger, for whoever may read it: what its watch holds against the newest events,
-// and what the last verification found.
+// needsOfLedger is what is wrong with the ledger, for whoever may read it: what the last verification found, a rollback that
+// was accepted lately, and what the watch holds against the newest events.
 func (s *Server) needsOfLedger(r *http.Request) (out []templates.Need) {
 	add := func(tone templates.Tone, title, text string, action templates.Link) {
 		out = append(out, templates.Need{Tag: templates.Tag{Label: "ledger", Tone: tone}, Title: title, Text: text, Action: action})
